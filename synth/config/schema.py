@@ -1,0 +1,167 @@
+"""What a configuration file may say: one strict, frozen model a section. Imports no torch.
+
+Units: learning-rate and EMA schedules, cadences and logs count *images seen*, unless the name says
+``steps`` (one optimiser update) or, in ``sample``, solver steps.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
+
+Device = Literal["auto", "cpu", "cuda", "mps"]
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+Probability = float
+
+
+class Section(BaseModel):
+    """Base of every section: unknown keys are errors, values do not change after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class RunSection(Section):
+    """Where results go and the integer from which they all follow."""
+
+    out: Path = Path("run")
+    seed: int = Field(0, ge=0)
+
+
+class ModelSection(Section):
+    """The base model and which of its parameters train."""
+
+    weights: str = "builtin:tiny"  # builtin:NAME, a diffusers pipeline folder, or a hub id
+    family: str = "sd"
+    adapter: Literal["full", "lora"] = "full"
+    rank: PositiveInt = 8  # LoRA rank
+    alpha: PositiveInt = 8  # LoRA scale numerator
+    attention: Literal["auto", "sdpa", "math", "xformers"] = "auto"
+    gradient_checkpointing: bool = False
+
+
+class DataSection(Section):
+    """The prepared dataset to train on."""
+
+    dataset: Path = Path("dataset")
+    size: PositiveInt | None = None  # pixels; None: the base model's native size
+    balance: float = Field(0.0, ge=0.0, le=1.0)  # 0 natural frequencies, 1 every finding equal
+    workers: int = Field(0, ge=0)
+
+
+class OptimSection(Section):
+    """AdamW and its learning rate, a function of images seen."""
+
+    learning_rate: float = Field(1e-4, gt=0)
+    schedule: Literal["constant", "cosine"] = "cosine"
+    warmup_steps: int = Field(20, ge=0)
+    weight_decay: float = Field(0.01, ge=0)
+    betas: tuple[float, float] = (0.9, 0.999)
+    clip: float = Field(1.0, gt=0)  # global gradient norm
+
+
+class EmaSection(Section):
+    """Exponential moving average of the trainable parameters."""
+
+    half_life: float = Field(0.1, gt=0)  # as a fraction of images seen so far, capped by decay
+    decay: float = Field(0.999, gt=0, lt=1)  # per step, upper bound
+
+
+class TrainSection(Section):
+    """The fine-tune."""
+
+    steps: PositiveInt = 1000
+    batch: PositiveInt = 32  # images an optimiser step, over all processes
+    micro_batch: PositiveInt | None = None  # images a forward pass; None: batch
+    caption_dropout: float = Field(0.1, ge=0.0, lt=1.0)
+    min_snr_gamma: float | None = Field(None, gt=0)
+    optim: OptimSection = OptimSection()
+    ema: EmaSection = EmaSection()
+    precision: Precision = "auto"
+    device: Device = "auto"
+    log_every: PositiveInt = 10  # steps
+    validate_every: PositiveInt = 100  # steps
+    preview_every: PositiveInt = 500  # steps
+    checkpoint_every: PositiveInt = 500  # steps
+    keep_checkpoints: PositiveInt = 2
+    preview_prompts: tuple[str, ...] = ()  # empty: chosen from the validation split
+
+    @model_validator(mode="after")
+    def _divisible(self) -> TrainSection:
+        micro = self.micro_batch or self.batch
+        if self.batch % micro:
+            raise ValueError(
+                f"batch ({self.batch}) must be a multiple of micro_batch ({micro}), "
+                "so that every optimiser step sees whole micro-batches"
+            )
+        return self
+
+
+class PlanSection(Section):
+    """Which images to make.
+
+    ``mirror`` draws label sets as often as the training split has them. ``balance`` raises every
+    finding to ``target`` images. ``counts`` raises the named findings to the given counts. Both
+    fill what remains of ``sample.count`` by mirroring.
+    """
+
+    kind: Literal["mirror", "balance", "counts"] = "mirror"
+    target: PositiveInt | None = None
+    counts: dict[str, PositiveInt] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _complete(self) -> PlanSection:
+        if self.kind == "balance" and self.target is None:
+            raise ValueError("plan `balance` needs `target`, the number of images a finding")
+        if self.kind == "counts" and not self.counts:
+            raise ValueError("plan `counts` needs `counts`, such as {pneumothorax: 200}")
+        return self
+
+
+class SampleSection(Section):
+    """The labelled synthetic dataset."""
+
+    out: Path | None = None  # None: <run.out>/synthetic
+    count: PositiveInt = 100
+    batch: PositiveInt = 16
+    steps: PositiveInt = 20  # solver steps
+    guidance: float = Field(3.0, ge=1.0)  # 1 is off
+    solver: Literal["dpm++2m", "ddim", "euler", "unipc"] = "dpm++2m"
+    plan: PlanSection = PlanSection()
+    weights: str | None = None  # None: the run's final weights
+    device: Device = "auto"
+    precision: Precision = "auto"
+    previews: PositiveInt = 32  # images on the preview sheet
+
+
+class UtilitySection(Section):
+    """Downstream utility: classifiers trained on real, mixed and synthetic images."""
+
+    steps: PositiveInt = 300  # gradient steps, the same in every arm
+    seeds: PositiveInt = 2
+    batch: PositiveInt = 64
+
+
+class MetricsSection(Section):
+    """The scores."""
+
+    extractor: str = "auto"  # auto: the classifier's features where labels allow, else random-conv
+    nearest_k: PositiveInt = 5
+    bootstrap: PositiveInt = 1000  # resamples for intervals
+    seed: int = Field(0, ge=0)
+    classifier_steps: PositiveInt = 400
+    image_size: PositiveInt = 64  # what the classifier sees, in pixels
+    utility: UtilitySection | None = UtilitySection()  # null: skip
+    device: Device = "auto"
+
+
+class Config(Section):
+    """A whole configuration file."""
+
+    run: RunSection = RunSection()
+    model: ModelSection = ModelSection()
+    data: DataSection = DataSection()
+    train: TrainSection = TrainSection()
+    sample: SampleSection = SampleSection()
+    metrics: MetricsSection = MetricsSection()

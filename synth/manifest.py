@@ -1,0 +1,233 @@
+"""The dataset folder: one JSONL row an image, readable by Hugging Face ``datasets`` as it stands.
+
+    metadata.jsonl        one ``Row`` (real) or ``SyntheticRow`` an image, appended after its file
+    images/<shard>/…png   one-channel PNG
+    dataset.json          ``DatasetInfo``: schema version, counts, terms of use, preprocessing
+    quarantine.jsonl      what was refused, why, and what to do
+    SHA256SUMS, README.md
+
+Files are committed by temp + fsync + rename, so a killed run leaves whole files or none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from synth.errors import SynthError
+
+SCHEMA_VERSION = 1
+Label = Literal[1, 0, -1] | None  # present, absent, uncertain, not stated
+Split = Literal["train", "val", "test"]
+
+
+class Row(BaseModel):
+    """One image of a prepared dataset. Ids are pseudonyms, never a hospital's own."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    file_name: str
+    sample_id: str
+    split: Split
+    patient_id: str | None = None
+    study_id: str | None = None
+    view: str | None = None
+    sex: str | None = None
+    age_band: str | None = None
+    text: str = ""  # scrubbed report
+    text_used: str = ""  # what conditions the model
+    labels: dict[str, Label] = Field(default_factory=dict)
+    label_source: str = ""
+    source: str = ""
+    sha256: str = ""
+    width: int = 0
+    height: int = 0
+    bit_depth: int = 8
+    preprocessing: dict[str, Any] = Field(default_factory=dict)
+    synthetic: bool = False
+
+
+class SyntheticRow(Row):
+    """One generated image: everything needed to make it again, bit for bit."""
+
+    synthetic: bool = True
+    seed: int
+    attempt: int = 0
+    prompt_hash: str
+    weights_sha256: str
+    config_sha256: str
+    solver: str
+    steps: int
+    guidance: float
+    filters: dict[str, Any] = Field(default_factory=dict)
+    nearest_real_distance: float | None = None
+
+
+class DatasetInfo(BaseModel):
+    """Facts about the whole folder: ``dataset.json``."""
+
+    model_config = ConfigDict(extra="allow")
+
+    schema_version: int = SCHEMA_VERSION
+    name: str
+    synthetic: bool = False
+    phantom: bool = False
+    size: int = 0
+    counts: dict[str, int] = Field(default_factory=dict)
+    findings: list[str] = Field(default_factory=list)
+    terms: list[str] = Field(default_factory=list)
+    preprocessing: dict[str, Any] = Field(default_factory=dict)
+    versions: dict[str, str] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A dataset folder read into memory: rows in file order, images left on disk."""
+
+    folder: Path
+    info: DatasetInfo
+    rows: tuple[Row, ...]
+
+    def path(self, row: Row) -> Path:
+        """Where a row's image lies."""
+        return self.folder / row.file_name
+
+    def split(self, *names: str) -> tuple[Row, ...]:
+        """The rows of the named splits, in file order."""
+        return tuple(row for row in self.rows if row.split in names)
+
+    @property
+    def findings(self) -> tuple[str, ...]:
+        """The finding names used by the labels, sorted."""
+        return tuple(sorted({name for row in self.rows for name in row.labels}))
+
+
+def open_dataset(folder: Path | str) -> Dataset:
+    """Read ``metadata.jsonl`` and ``dataset.json`` of a prepared or synthetic dataset.
+
+    Raises:
+        SynthError: the folder or its table is missing, empty or malformed, with the line number.
+    """
+    folder = Path(folder)
+    table = folder / "metadata.jsonl"
+    if not table.is_file():
+        raise SynthError(
+            "not a dataset: no metadata.jsonl",
+            where=folder,
+            fix="Make one with `synth prepare SOURCE DATASET`.",
+        )
+    rows = tuple(_parse_row(table, number, raw) for number, raw in enumerate(read_jsonl(table), 1))
+    if not rows:
+        raise SynthError("the dataset has no images", where=table)
+    info_path = folder / "dataset.json"
+    info = DatasetInfo(name=folder.name)
+    if info_path.is_file():
+        info = DatasetInfo.model_validate_json(info_path.read_bytes())
+    return Dataset(folder, info, rows)
+
+
+def _parse_row(table: Path, number: int, raw: dict[str, Any]) -> Row:
+    try:
+        kind = SyntheticRow if raw.get("synthetic") else Row
+        return kind.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise SynthError(
+            f"bad value for `{name}`: {first['msg']}", where=f"{table}:{number}"
+        ) from None
+
+
+def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
+    """The rows of a JSONL file; a torn last line, left by a kill, is skipped.
+
+    Raises:
+        SynthError: any other line is not a JSON object.
+    """
+    lines = path.read_bytes().split(b"\n")
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            value = json.loads(line)
+        except ValueError:
+            if number == len(lines):  # no newline after it: the write was cut short
+                return
+            raise SynthError("not a JSON line", where=f"{path}:{number}") from None
+        if not isinstance(value, dict):
+            raise SynthError("not a JSON object", where=f"{path}:{number}")
+        yield value
+
+
+def append_jsonl(path: Path, rows: Iterable[BaseModel | dict[str, Any]]) -> None:
+    """Append rows and fsync; a torn last line is cut off first so that the file stays readable."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = b"".join(_line(row) for row in rows)
+    with path.open("ab+") as file:
+        _cut_torn_line(file)
+        file.write(lines)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _line(row: BaseModel | dict[str, Any]) -> bytes:
+    value = row.model_dump(mode="json") if isinstance(row, BaseModel) else row
+    return json.dumps(value, ensure_ascii=False).encode() + b"\n"
+
+
+def _cut_torn_line(file: Any) -> None:
+    end = file.seek(0, os.SEEK_END)
+    if end == 0:
+        return
+    file.seek(0)
+    content = file.read()
+    if not content.endswith(b"\n"):
+        file.truncate(content.rfind(b"\n") + 1)
+    file.seek(0, os.SEEK_END)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all: temp file beside it, fsync, rename."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with temporary.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON (pydantic models too) atomically, indented, keys in given order."""
+    if isinstance(value, BaseModel):
+        value = value.model_dump(mode="json")
+    write_bytes(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def write_sha256sums(folder: Path) -> None:
+    """Write ``SHA256SUMS`` over every file of the folder, in the format of ``sha256sum``."""
+    names = sorted(
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != "SHA256SUMS" and not path.name.startswith(".")
+    )
+    lines = [f"{sha256_file(folder / name)}  {name}\n" for name in names]
+    write_bytes(folder / "SHA256SUMS", "".join(lines).encode())
+
+
+def sha256_file(path: Path) -> str:
+    """Hex SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256_text(text: str) -> str:
+    """Hex SHA-256 of UTF-8 text."""
+    return hashlib.sha256(text.encode()).hexdigest()
