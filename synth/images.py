@@ -10,13 +10,14 @@ on a round trip.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from synth.errors import SynthError
 
@@ -30,14 +31,14 @@ def to_pixels(image_u8: Tensor) -> Tensor:
 
 
 def to_image_u8(pixels: Tensor) -> Tensor:
-    """float [-1, 1] -> uint8 0..255, rounding and clamping, any shape."""
+    """Float [-1, 1] -> uint8 0..255, rounding and clamping, any shape."""
     import torch
 
     return ((pixels.float() + 1.0) * 127.5).round().clamp(0, 255).to(torch.uint8)
 
 
 def grey_to_u8(grey: NDArray[np.floating]) -> NDArray[np.uint8]:
-    """float [0, 1] -> uint8 0..255, rounding and clamping, any shape."""
+    """Float [0, 1] -> uint8 0..255, rounding and clamping, any shape."""
     return np.clip(np.rint(np.asarray(grey, dtype=np.float64) * 255.0), 0, 255).astype(np.uint8)
 
 
@@ -96,14 +97,28 @@ def load_images_u8(paths: Sequence[Path], size: int, *, channels: int = 1) -> Te
     return torch.from_numpy(batch)[:, None].repeat(1, channels, 1, 1)
 
 
-def save_png(path: Path, image: NDArray[np.uint8] | NDArray[np.uint16]) -> bytes:
-    """Write [H, W] uint8 or uint16 as a one-channel PNG, atomically; return the file's bytes."""
+def save_png(
+    path: Path,
+    image: NDArray[np.uint8] | NDArray[np.uint16],
+    *,
+    text: Mapping[str, str] | None = None,
+) -> bytes:
+    """Write [H, W] uint8 or uint16 as a one-channel PNG, atomically; return the file's bytes.
+
+    Args:
+        path: where to write.
+        image: the grey levels.
+        text: keywords and values that travel inside the file, as UTF-8 iTXt chunks.
+    """
     from io import BytesIO
 
     from synth.manifest import write_bytes
 
+    chunks = PngInfo()
+    for key, value in (text or {}).items():
+        chunks.add_itxt(key, value)
     buffer = BytesIO()
-    Image.fromarray(image).save(buffer, format="PNG", compress_level=6)
+    Image.fromarray(image).save(buffer, format="PNG", compress_level=6, pnginfo=chunks)
     write_bytes(path, buffer.getvalue())
     return buffer.getvalue()
 
