@@ -17,7 +17,7 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -126,11 +126,18 @@ def open_dataset(folder: Path | str) -> Dataset:
     rows = tuple(_parse_row(table, number, raw) for number, raw in enumerate(read_jsonl(table), 1))
     if not rows:
         raise SynthError("the dataset has no images", where=table)
-    info_path = folder / "dataset.json"
-    info = DatasetInfo(name=folder.name)
-    if info_path.is_file():
-        info = DatasetInfo.model_validate_json(info_path.read_bytes())
-    return Dataset(folder, info, rows)
+    return Dataset(folder, _read_info(folder / "dataset.json", folder.name), rows)
+
+
+def _read_info(path: Path, name: str) -> DatasetInfo:
+    if not path.is_file():
+        return DatasetInfo(name=name)
+    try:
+        return DatasetInfo.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise SynthError(f"bad value for `{key}`: {first['msg']}", where=path) from None
 
 
 def _parse_row(table: Path, number: int, raw: dict[str, Any]) -> Row:
@@ -171,7 +178,7 @@ def append_jsonl(path: Path, rows: Iterable[BaseModel | dict[str, Any]]) -> None
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = b"".join(_line(row) for row in rows)
     with path.open("ab+") as file:
-        _cut_torn_line(file)
+        _mend_last_line(file)
         file.write(lines)
         file.flush()
         os.fsync(file.fileno())
@@ -182,15 +189,27 @@ def _line(row: BaseModel | dict[str, Any]) -> bytes:
     return json.dumps(value, ensure_ascii=False).encode() + b"\n"
 
 
-def _cut_torn_line(file: Any) -> None:
-    end = file.seek(0, os.SEEK_END)
-    if end == 0:
-        return
-    file.seek(0)
-    content = file.read()
-    if not content.endswith(b"\n"):
-        file.truncate(content.rfind(b"\n") + 1)
-    file.seek(0, os.SEEK_END)
+def _mend_last_line(file: BinaryIO) -> None:
+    """Cut a last line that a kill tore; end with a newline one that only lacks it."""
+    start = end = file.seek(0, os.SEEK_END)
+    tail = b""
+    while start and b"\n" not in tail:  # read backwards: the file may be large
+        start = max(0, start - 65536)
+        file.seek(start)
+        tail = file.read(end - start)
+    last = tail[tail.rfind(b"\n") + 1 :]
+    if last and _is_json(last):
+        file.write(b"\n")
+    elif last:
+        file.truncate(end - len(last))
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        json.loads(line)
+    except ValueError:
+        return False
+    return True
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -211,12 +230,20 @@ def write_json(path: Path, value: Any) -> None:
     write_bytes(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
 
 
-def write_sha256sums(folder: Path) -> None:
-    """Write ``SHA256SUMS`` over every file of the folder, in the format of ``sha256sum``."""
+def write_sha256sums(folder: Path, *, exclude: Iterable[str] = ()) -> None:
+    """Write ``SHA256SUMS`` over every file of the folder, in the format of ``sha256sum``.
+
+    Args:
+        folder: the dataset.
+        exclude: names, relative to the folder, of files that are not part of it.
+    """
+    left_out = {"SHA256SUMS", *exclude}
     names = sorted(
         path.relative_to(folder).as_posix()
         for path in folder.rglob("*")
-        if path.is_file() and path.name != "SHA256SUMS" and not path.name.startswith(".")
+        if path.is_file()
+        and path.relative_to(folder).as_posix() not in left_out
+        and not path.name.startswith(".")
     )
     lines = [f"{sha256_file(folder / name)}  {name}\n" for name in names]
     write_bytes(folder / "SHA256SUMS", "".join(lines).encode())

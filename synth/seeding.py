@@ -7,6 +7,7 @@ order or a noise tensor can be made again from the numbers in its manifest row.
 from __future__ import annotations
 
 import hashlib
+import operator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,10 +19,15 @@ if TYPE_CHECKING:
 def seed_from(*parts: int | str) -> int:
     """Hash the parts to an integer in [0, 2**63), stable across platforms and versions.
 
+    NumPy's integers count as the integers they are, and a float is a TypeError: its text could
+    differ between platforms.
+
     >>> seed_from("sample", 0, "syn-000001") == seed_from("sample", 0, "syn-000001")
     True
     """
-    text = "\x1f".join(f"{type(part).__name__}:{part}" for part in parts)
+    text = "\x1f".join(
+        f"str:{part}" if isinstance(part, str) else f"int:{operator.index(part)}" for part in parts
+    )
     digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") >> 1
 
