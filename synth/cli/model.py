@@ -1,0 +1,102 @@
+"""``synth check``, ``train``, ``plan`` and ``sample``: one configuration, four verbs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from synth.cli.app import Json, Overrides, Target, Traceback, app, read_config, session
+from synth.cli.tables import duration, table
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from sample.plan import Plan
+
+
+@app.command(epilog="Example: synth check configs/demo.yaml data.dataset=dataset")
+def check(
+    target: Target,
+    overrides: Overrides = None,
+    as_json: Json = False,
+    show_traceback: Traceback = False,
+) -> None:
+    """Validate the configuration, data, weights, device and attention kernel; run nothing."""
+    with session(as_json=as_json, show_traceback=show_traceback) as terminal:
+        config = read_config(target, overrides)
+        from synth.cli.checks import run_checks
+
+        checks = run_checks(config)
+        failed = [item for item in checks if not item.ok]
+        rows = [("ok" if item.ok else "FAILED", item.name, item.detail) for item in checks]
+        data = {
+            "ok": not failed,
+            "checks": [{"name": c.name, "ok": c.ok, "detail": c.detail} for c in checks],
+        }
+        shown = table(str(target), ("", "what", "detail"), rows, words=True)
+        terminal.answer(data, [shown], code=1 if failed else 0)
+
+
+@app.command(epilog="Example: synth train config.yaml train.steps=2000   (the same again resumes)")
+def train(
+    target: Target,
+    overrides: Overrides = None,
+    as_json: Json = False,
+    show_traceback: Traceback = False,
+) -> None:
+    """Fine-tune the base model on the training split; the same command again resumes."""
+    with session(as_json=as_json, show_traceback=show_traceback) as terminal:
+        config = read_config(target, overrides)
+        from synth.cli.threads import use_all_cores
+        from train.run import fine_tune
+
+        use_all_cores()
+        result = fine_tune(config, terminal)
+        facts = {"run": str(result.folder), "weights": str(result.weights), **result.facts}
+        spent = f"{result.steps} steps, {result.images_seen} images, {duration(result.seconds)}"
+        terminal.answer(facts, [f"{spent}: {result.weights}"])
+
+
+@app.command(epilog="Example: synth plan config.yaml sample.count=500")
+def plan(
+    target: Target,
+    overrides: Overrides = None,
+    as_json: Json = False,
+    show_traceback: Traceback = False,
+) -> None:
+    """Show what would be sampled: counts per finding before and after."""
+    with session(as_json=as_json, show_traceback=show_traceback) as terminal:
+        config = read_config(target, overrides)
+        from sample.plan import make_plan
+        from synth.manifest import open_dataset
+
+        made = make_plan(config, open_dataset(config.data.dataset))
+        for note in made.notes:
+            terminal.note(note)
+        terminal.answer(made.to_json(), [plan_table(made)])
+
+
+@app.command(epilog="Example: synth sample run sample.out=extra sample.count=200")
+def sample(
+    target: Target,
+    overrides: Overrides = None,
+    as_json: Json = False,
+    show_traceback: Traceback = False,
+) -> None:
+    """Generate the labelled synthetic dataset; the same command again resumes."""
+    with session(as_json=as_json, show_traceback=show_traceback) as terminal:
+        config = read_config(target, overrides)
+        from sample.run import generate_dataset
+        from synth.cli.threads import use_all_cores
+
+        use_all_cores()
+        made = generate_dataset(config, terminal)
+        text = f"{made.made} images made in {duration(made.seconds)}, {made.kept} kept: {made.out}"
+        terminal.answer(made.to_json(), [text])
+
+
+def plan_table(plan: Plan) -> Table:
+    """Counts per finding: real training images, planned, both; less what no image shows."""
+    shown = [count for count in plan.table() if count.total]
+    rows = [(c.finding, str(c.real), f"+{c.planned}", str(c.total)) for c in shown]
+    title = f"{len(plan.rows)} images to make"
+    return table(title, ("finding", "real", "synthetic", "together"), rows)

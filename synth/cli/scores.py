@@ -1,0 +1,119 @@
+"""The tables of ``scores.json`` as the command line shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from synth.cli.tables import interval, number, table
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+Record = Mapping[str, Any]
+
+
+def score_tables(scores: Record) -> list[RenderableType]:
+    """Fidelity, label fidelity, utility and the rest; parts that were not scored are left out."""
+    tables: list[RenderableType] = []
+    if metrics := _record(scores, "metrics"):
+        tables.append(_fidelity(metrics))
+    if findings := _record(_record(scores, "label_fidelity"), "findings"):
+        tables.append(_label_fidelity(scores, findings))
+    if arms := _record(_record(scores, "utility"), "arms"):
+        tables.append(_utility(arms))
+    if rest := list(_rest(scores)):
+        tables.append(table("Further", ("", "value", "95 % interval"), rest))
+    return [*tables, *_remarks(scores)]
+
+
+def _fidelity(metrics: Record) -> RenderableType:
+    rows = []
+    for name in metrics:
+        record = _record(metrics, name)
+        floor = _record(record, "floor")
+        counts = f"{number(record.get('n_real'))} / {number(record.get('n_synthetic'))}"
+        same = number(floor.get("synthetic_at_same_n"))
+        real = number(floor.get("value"))
+        value = number(record.get("value"))
+        rows.append((name, value, interval(record.get("ci")), counts, same, real))
+    headers = ("metric", "value", "95 % interval", "N real / synthetic", "at floor's N", "floor")
+    return table("Fidelity and diversity; floor: real against real", headers, rows)
+
+
+def _label_fidelity(scores: Record, findings: Record) -> RenderableType:
+    """AUROC of a classifier trained on real images, judging the conditioned findings."""
+    after = _record(scores, "label_fidelity")
+    before = _record(scores, "label_fidelity_before")
+    before_findings = _record(before, "findings")
+    rows = [
+        _label_row(name, _record(findings, name), _record(before_findings, name))
+        for name in findings
+    ]
+    rows.append(_label_row("macro", _record(after, "macro"), _record(before, "macro")))
+    headers = ("finding", "before", "after", "95 % interval", "real images", "N present / absent")
+    return table("Label fidelity (AUROC), before and after fine-tuning", headers, rows)
+
+
+def _label_row(name: str, after: Record, before: Record) -> tuple[str, ...]:
+    counts = f"{number(after.get('n_positive'))} / {number(after.get('n_negative'))}"
+    return (
+        name,
+        number(before.get("auroc")),
+        number(after.get("auroc")),
+        interval(after.get("ci")),
+        number(after.get("real_auroc")),
+        "" if name == "macro" else counts,
+    )
+
+
+def _utility(arms: Record) -> RenderableType:
+    """Classifiers trained for the same number of steps, tested on held-out real patients."""
+    rows = []
+    for arm in arms:
+        record = _record(arms, arm)
+        rows.append(
+            (
+                arm,
+                number(record.get("n_train")),
+                number(record.get("macro_auroc")),
+                interval(record.get("ci")),
+                number(record.get("delta")),
+                interval(record.get("delta_ci")),
+            )
+        )
+    headers = ("trained on", "images", "macro AUROC", "95 % interval", "gain", "95 % interval")
+    return table("Downstream utility, on real test patients", headers, rows)
+
+
+def _rest(scores: Record) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = []
+    psnr = _record(_record(scores, "reconstruction"), "psnr")
+    if psnr:
+        value = f"{number(psnr.get('value'), 1)} dB"
+        rows.append(("autoencoder PSNR", value, interval(psnr.get("ci"), 1)))
+    memorization = _record(scores, "memorization")
+    for name in ("auc", "share_closer"):
+        if record := _record(memorization, name):
+            text = f"memorization: {name.replace('_', ' ')}"
+            rows.append((text, number(record.get("value")), interval(record.get("ci"))))
+    return rows
+
+
+def _remarks(scores: Record) -> Iterator[str]:
+    for item in _items(scores, "warnings"):
+        yield f"warning: {item}"
+    for item in _items(scores, "not_computed"):
+        if isinstance(item, Mapping):
+            yield f"not computed: {item.get('what')}: {item.get('why')}"
+
+
+def _items(parent: Record, name: str) -> Sequence[object]:
+    value = parent.get(name)
+    return value if isinstance(value, list | tuple) else ()
+
+
+def _record(parent: Record, name: str) -> Record:
+    """A part of the scores, empty where it is missing, null or not a mapping."""
+    value = parent.get(name)
+    return value if isinstance(value, Mapping) else {}

@@ -1,0 +1,221 @@
+"""Is a dataset folder whole and true? Decodes every image and reports every problem, not the first.
+
+Imports no torch and changes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from PIL import Image
+from pydantic import ValidationError
+
+from synth.errors import SynthError
+from synth.manifest import DatasetInfo, Row, SyntheticRow, sha256_file
+from synth.progress import Progress, Silent
+
+TABLE = "metadata.jsonl"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong.
+
+    Attributes:
+        kind: ``schema, label, file, hash, image, split, duplicate, extra`` or ``info``.
+        where: file, or table and line number.
+        problem: one sentence.
+    """
+
+    kind: str
+    where: str
+    problem: str
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What ``verify_dataset`` found."""
+
+    dataset: Path
+    images: int
+    problems: tuple[Problem, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """For ``--json``."""
+        return {
+            "dataset": str(self.dataset),
+            "images": self.images,
+            "ok": not self.problems,
+            "problems": [asdict(problem) for problem in self.problems],
+        }
+
+
+def verify_dataset(folder: Path | str, progress: Progress | None = None) -> Verification:
+    """Check a prepared or synthetic dataset folder.
+
+    Raises:
+        SynthError: there is no table to check at all.
+    """
+    folder, progress = Path(folder), progress or Silent()
+    table = folder / TABLE
+    if not table.is_file():
+        raise SynthError(
+            f"not a dataset: no {TABLE}",
+            where=folder,
+            fix="Make one with `synth prepare SOURCE DATASET`.",
+        )
+    problems: list[Problem] = []
+    rows = list(_rows(table, problems))
+    progress.stage(f"verifying {len(rows)} images")
+    for done, (where, row) in enumerate(rows, 1):
+        problems += _check_image(folder, where, row)
+        progress.update(done, len(rows))
+    problems += _check_table(rows)
+    problems += _check_info(folder, [row for _, row in rows])
+    problems += _check_sums(folder)
+    problems += _check_extra(folder, {row.file_name for _, row in rows})
+    if not rows and not problems:
+        problems.append(Problem("schema", TABLE, "the dataset has no images"))
+    return Verification(folder, len(rows), tuple(problems))
+
+
+def _rows(table: Path, problems: list[Problem]) -> Iterator[tuple[str, Row]]:
+    """The rows that can be read; what cannot is added to ``problems``."""
+    for number, line in enumerate(table.read_bytes().split(b"\n"), 1):
+        where = f"{TABLE}:{number}"
+        if not line.strip():
+            continue
+        try:
+            raw = json.loads(line)
+        except ValueError:
+            problems.append(Problem("schema", where, "not a JSON line"))
+            continue
+        if not isinstance(raw, dict):
+            problems.append(Problem("schema", where, "not a JSON object"))
+            continue
+        problems += _check_labels(where, raw.get("labels"))
+        try:
+            kind = SyntheticRow if raw.get("synthetic") else Row
+            yield where, kind.model_validate(raw)
+        except ValidationError as error:
+            for item in error.errors():
+                name = ".".join(str(part) for part in item["loc"])
+                if item["loc"][0] != "labels":  # said already, in words of its own
+                    problems.append(Problem("schema", where, f"`{name}`: {item['msg']}"))
+
+
+def _check_labels(where: str, labels: object) -> list[Problem]:
+    if not isinstance(labels, dict):
+        return [] if labels is None else [Problem("label", where, "`labels` is not a mapping")]
+    return [
+        Problem("label", where, f"`{name}` is {value!r}; it must be 1, 0, -1 or null")
+        for name, value in labels.items()
+        if value is not None and (type(value) is not int or value not in (1, 0, -1))
+    ]
+
+
+def _check_image(folder: Path, where: str, row: Row) -> list[Problem]:
+    name = PurePosixPath(row.file_name)
+    if name.is_absolute() or ".." in name.parts:
+        return [Problem("file", where, f"`{row.file_name}` lies outside the dataset")]
+    path = folder / name
+    if not path.is_file():
+        return [Problem("file", where, f"`{row.file_name}` is missing")]
+    problems = []
+    if not row.sha256:
+        problems.append(Problem("hash", where, "the row has no sha256"))
+    elif sha256_file(path) != row.sha256:
+        problems.append(Problem("hash", row.file_name, "sha256 differs from the row's"))
+    return problems + _decode(path, row)
+
+
+def _decode(path: Path, row: Row) -> list[Problem]:
+    try:
+        with Image.open(path) as image:
+            image.load()
+            size, bands = image.size, image.getbands()
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        return [Problem("image", row.file_name, f"cannot be decoded: {error}")]
+    problems = []
+    if row.width and row.height and size != (row.width, row.height):
+        text = f"is {size[0]}×{size[1]}, the row says {row.width}×{row.height}"
+        problems.append(Problem("image", row.file_name, text))
+    if len(bands) != 1:
+        problems.append(Problem("image", row.file_name, f"has {len(bands)} channels, not one"))
+    return problems
+
+
+def _check_table(rows: list[tuple[str, Row]]) -> list[Problem]:
+    """Rules between rows: unique names, and no patient in two splits."""
+    problems = []
+    seen: dict[tuple[str, str], str] = {}
+    splits: dict[str, dict[str, str]] = defaultdict(dict)
+    for where, row in rows:
+        for field, value in (("sample_id", row.sample_id), ("file_name", row.file_name)):
+            first = seen.setdefault((field, value), where)
+            if first != where:
+                text = f"{field} `{value}` is also in {first}"
+                problems.append(Problem("duplicate", where, text))
+        if row.patient_id is not None:
+            splits[row.patient_id].setdefault(row.split, where)
+    for patient, places in splits.items():
+        if len(places) > 1:
+            text = f"patient `{patient}` is in several splits: {', '.join(sorted(places))}"
+            problems.append(Problem("split", ", ".join(places.values()), text))
+    return problems
+
+
+def _check_info(folder: Path, rows: list[Row]) -> list[Problem]:
+    name = "dataset.json"
+    try:
+        info = DatasetInfo.model_validate_json((folder / name).read_bytes())
+    except FileNotFoundError:
+        return [Problem("info", name, "is missing")]
+    except ValidationError as error:
+        item = error.errors()[0]
+        place = ".".join(str(part) for part in item["loc"])
+        return [Problem("info", name, f"`{place}`: {item['msg']}" if place else item["msg"])]
+    problems = []
+    stated = info.counts.get("images")
+    if stated is not None and stated != len(rows):
+        problems.append(Problem("info", name, f"says {stated} images, the table has {len(rows)}"))
+    unused = set(info.findings) - {finding for row in rows for finding in row.labels}
+    if rows and unused:
+        text = f"lists findings that no row labels: {', '.join(sorted(unused))}"
+        problems.append(Problem("info", name, text))
+    if rows and any(row.synthetic != info.synthetic for row in rows):
+        problems.append(Problem("info", name, "real and synthetic are mixed up with the rows"))
+    return problems
+
+
+def _check_sums(folder: Path) -> list[Problem]:
+    """Every file that ``SHA256SUMS`` lists; images have their own hash in the table already."""
+    sums = folder / "SHA256SUMS"
+    if not sums.is_file():
+        return [Problem("file", sums.name, "is missing: the dataset was not finished")]
+    problems = []
+    for number, line in enumerate(sums.read_text("utf-8").splitlines(), 1):
+        digest, _, name = line.partition("  ")
+        path = folder / name
+        if not name:
+            problems.append(Problem("hash", f"{sums.name}:{number}", "not a `HASH  NAME` line"))
+        elif not path.is_file():
+            problems.append(Problem("file", name, f"is missing, {sums.name} lists it"))
+        elif path.parent == folder and sha256_file(path) != digest:
+            problems.append(Problem("hash", name, f"differs from {sums.name}"))
+    return problems
+
+
+def _check_extra(folder: Path, known: set[str]) -> list[Problem]:
+    images = folder / "images"
+    found = (path for path in sorted(images.rglob("*")) if path.is_file())
+    return [
+        Problem("extra", name, "no row describes this file")
+        for name in (path.relative_to(folder).as_posix() for path in found)
+        if name not in known
+    ]

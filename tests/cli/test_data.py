@@ -1,0 +1,52 @@
+import json
+
+import numpy as np
+import pytest
+
+from synth.images import save_png
+
+
+@pytest.fixture
+def source(tmp_path):
+    folder = tmp_path / "source"
+    lines = ["image,report,patient_id"]
+    for index in range(6):
+        level = np.full((40, 40), 40 * index, dtype=np.uint8)
+        level[:20] += 9
+        save_png(folder / f"{index}.png", level)
+        lines.append(f"{index}.png,IMPRESSION: Small left pleural effusion.,p{index}")
+    (folder / "reports.csv").write_text("\n".join(lines))
+    return folder
+
+
+def test_prepare(synth, source, tmp_path):
+    code, out, err = synth("prepare", source, tmp_path / "d", "--size", 32, "--workers", 1)
+    assert code == 0, err
+    assert "6 images in" in out
+    assert "pleural_effusion" in out
+    assert synth("verify", tmp_path / "d")[0] == 0
+
+
+def test_prepare_exits_with_3_when_something_was_quarantined(synth, source, tmp_path):
+    (source / "3.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
+    arguments = ["prepare", source, tmp_path / "d", "--size", 32, "--workers", 1, "--json"]
+    code, out, err = synth(*arguments)
+    assert code == 3, err
+    account = json.loads(out)
+    assert (account["inputs"], account["ok"], account["quarantined"]) == (6, 5, 1)
+    assert synth(*arguments)[0] == 3  # the same again says the same
+
+
+@pytest.mark.parametrize("splits", ["0.5,0.5", "a,b,c", "0.9,0.9,0.1", "-1,1,1"])
+def test_splits_that_make_no_sense(synth, source, tmp_path, splits):
+    code, _, err = synth("prepare", source, tmp_path / "d", f"--splits={splits}")
+    assert code == 2
+    assert err.startswith("error: --splits")
+    assert not (tmp_path / "d").exists()
+
+
+def test_a_source_that_is_not_there(synth, tmp_path):
+    code, _, err = synth("prepare", tmp_path / "absent", tmp_path / "d")
+    assert code in (1, 2)
+    assert err.splitlines()[-1].startswith("error: ")
+    assert "Traceback" not in err

@@ -1,0 +1,80 @@
+import io
+
+import pytest
+from rich.console import Console
+
+from metrics.records import Floor, Record, Scores
+from synth.cli.scores import score_tables
+
+
+def draw(scores: dict) -> str:
+    console = Console(width=140, record=True, file=io.StringIO())
+    for item in score_tables(scores):
+        console.print(item)
+    return console.export_text()
+
+
+@pytest.fixture
+def scores() -> dict:
+    record = Record(
+        value=12.345,
+        se=1.0,
+        ci=(10.25, 14.5),
+        n_real=96,
+        n_synthetic=160,
+        estimator="plain",
+        seed=0,
+        higher_is_better=False,
+        floor=Floor(value=3.21, n=48, synthetic_at_same_n=14.75),
+    )
+    finding = {"auroc": 0.913, "ci": [0.88, 0.95], "n_positive": 20, "n_negative": 140}
+    fidelity = {
+        "macro": {"auroc": 0.901, "ci": [0.85, 0.94], "findings": 1, "real_auroc": 0.987},
+        "findings": {"hernia": {**finding, "real_auroc": 0.987}},
+    }
+    before = {"macro": {"auroc": 0.512}, "findings": {"hernia": {"auroc": 0.498}}}
+    arm = {"macro_auroc": 0.777, "ci": [0.7, 0.8], "n_train": 280, "delta": None, "findings": {}}
+    return Scores(
+        metrics={"fd_pixel": record},
+        label_fidelity=fidelity,
+        label_fidelity_before=before,
+        memorization={"auc": record.to_json(), "pairs": []},
+        utility={"arms": {"real": arm, "real+synthetic": {**arm, "delta": 0.021}}},
+        reconstruction={"psnr": record.to_json()},
+        not_computed=(),
+        warnings=("few images",),
+        provenance={},
+    ).to_json()
+
+
+def test_every_part_is_shown(scores):
+    text = draw(scores)
+    line = next(line for line in text.splitlines() if "fd_pixel" in line)
+    assert line.split() == [
+        *("fd_pixel", "12.345", "10.250", "–", "14.500", "96", "/", "160", "14.750", "3.210")
+    ]
+    hernia = next(line for line in text.splitlines() if "hernia" in line)
+    assert hernia.split()[:3] == ["hernia", "0.498", "0.913"]  # before, after
+    assert "0.987" in hernia
+    assert "20 / 140" in hernia
+    macro = next(line for line in text.splitlines() if "macro" in line and "AUROC" not in line)
+    assert macro.split()[:3] == ["macro", "0.512", "0.901"]
+    assert "real+synthetic" in text
+    assert "0.021" in text
+    assert "12.3 dB" in text
+    assert "warning: few images" in text
+
+
+def test_parts_that_were_not_scored_are_left_out(scores):
+    empty = dict.fromkeys(scores, None) | {"not_computed": [{"what": "utility", "why": "no train"}]}
+    assert draw(empty).strip() == "not computed: utility: no train"
+
+
+def test_no_before(scores):
+    text = draw({**scores, "label_fidelity_before": None})
+    hernia = next(line for line in text.splitlines() if "hernia" in line)
+    assert hernia.split()[:3] == ["hernia", "–", "0.913"]
+
+
+def test_nonsense_is_not_an_error():
+    assert score_tables({"metrics": [1], "label_fidelity": 3, "warnings": "x"}) == []

@@ -1,0 +1,65 @@
+import io
+
+import pytest
+
+from synth.cli import terminal as module
+from synth.cli.tables import duration, interval, number
+from synth.cli.terminal import Terminal
+
+
+class Teletype(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_plain_lines_where_there_is_no_terminal(capsys, monkeypatch):
+    clock = iter([0.0, 1.0, 11.0, 12.0, 30.0])
+    monkeypatch.setattr(module.time, "monotonic", lambda: next(clock))
+    terminal = Terminal()
+    terminal.stage("reading")
+    for done in range(1, 5):
+        terminal.update(done, 4, "files")
+    terminal.note("a note")
+    terminal.close()
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.splitlines() == ["reading", "  2/4 files", "  4/4 files", "a note"]
+
+
+def test_bars_on_a_terminal(monkeypatch):
+    screen = Teletype()
+    monkeypatch.setattr(module.sys, "stderr", screen)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    terminal = Terminal()
+    terminal.stage("reading [x]")
+    terminal.update(2, 4, "files")
+    terminal.note("a [note]")
+    terminal.stage("writing")
+    terminal.close()
+    drawn = screen.getvalue()
+    assert "reading [x]" in drawn  # brackets are text, not markup
+    assert "a [note]" in drawn
+    assert "2/4" in drawn
+
+
+def test_updates_before_any_stage_are_harmless(monkeypatch):
+    Terminal().update(1, 2)
+    monkeypatch.setattr(module.sys, "stderr", Teletype())
+    terminal = Terminal()
+    terminal.update(1, 2)
+    terminal.close()
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.91449, "0.914"), (12, "12"), (23456.7, "23457"), (None, "–"), (float("nan"), "–")],
+)
+def test_numbers(value, text):
+    assert number(value) == text
+
+
+def test_intervals_and_durations():
+    assert interval([0.1, 0.25], 2) == "0.10 – 0.25"
+    assert interval(None) == ""
+    assert duration(59.94) == "59.9 s"
+    assert duration(125.0) == "2 min 05 s"
