@@ -72,7 +72,7 @@ class Process:
         return bar.sqrt(), (1.0 - bar).sqrt()
 
     def determinant(self, times: Tensor) -> Tensor:
-        """d = a·q − s·p at the times; zero where the prediction says nothing about x0."""
+        """Determinant a·q − s·p at the times; zero where the prediction says nothing about x0."""
         a, s = self.path(times)
         p, q = _COEFFICIENTS[self.prediction](a, s)
         return a * q - s * p

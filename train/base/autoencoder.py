@@ -42,7 +42,13 @@ def new_autoencoder() -> AutoencoderKL:
 
 
 def train_autoencoder(
-    data: BaseImages, work: Path, *, steps: int, progress: Progress, rate: float = 2e-3
+    data: BaseImages,
+    work: Path,
+    *,
+    steps: int,
+    progress: Progress,
+    rate: float = 2e-3,
+    save_every: int = 100,
 ) -> AutoencoderKL:
     """Fit on 64-pixel crops, then on whole images for the last tenth; resumable."""
     model = new_autoencoder()
@@ -60,10 +66,10 @@ def train_autoencoder(
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
-        if (step + 1) % 100 == 0 or step + 1 == steps:
+        if (step + 1) % save_every == 0 or step + 1 == steps:
             save_state(path, {"vae": model}, optimizer, step + 1)
             quality = psnr(model, data.images[-32:])
-            progress.update(step + 1, steps, f"autoencoder loss {loss:.4f} PSNR {quality:.2f} dB")
+            progress.update(step + 1, steps, f"autoencoder loss {loss.detach():.4f} PSNR {quality:.2f} dB")
     model.register_to_config(scaling_factor=_scaling(model, images[:256]))
     return model.eval()
 

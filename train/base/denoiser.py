@@ -79,6 +79,7 @@ def train_denoiser(
     progress: Progress,
     batch: int = 32,
     rate: float = 1e-3,
+    save_every: int = 100,
 ) -> Denoiser:
     """v-prediction on Stable Diffusion's schedule with caption dropout; resumable."""
     process = Process("v_prediction", scaled_linear(0.00085, 0.012, 1000))
@@ -102,8 +103,8 @@ def train_denoiser(
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         _average(ema, model, min(EMA_DECAY, (step + 1) / (step + 10)))
-        average += (float(loss) - average) / min(step - start + 1, 100)
-        if (step + 1) % 100 == 0 or step + 1 == steps:
+        average += (float(loss.detach()) - average) / min(step - start + 1, 100)
+        if (step + 1) % save_every == 0 or step + 1 == steps:
             save_state(path, {"model": model, "ema": ema}, optimizer, step + 1)
             progress.update(step + 1, steps, f"denoiser loss {average:.4f}")
     return Denoiser(ema["unet"].eval(), ema["text"].eval(), ema)

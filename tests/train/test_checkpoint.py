@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+from synth.errors import SynthError
+from train import checkpoint as module
+from train.checkpoint import Checkpoint, checkpoints, find_damage, load_latest, save_checkpoint
+
+
+def make(images: int) -> Checkpoint:
+    tensors = {"w": torch.full((4,), float(images))}
+    return Checkpoint(tensors, tensors, {}, {"images_seen": images})
+
+
+def names(folder):
+    return [path.name for path in checkpoints(folder)]
+
+
+def test_round_trip_and_pruning(tmp_path):
+    for images in (8, 16, 100):
+        save_checkpoint(tmp_path, make(images), keep=2)
+    assert names(tmp_path) == ["16", "100"]  # by number, not by text
+    loaded = load_latest(tmp_path, pytest.fail)
+    assert loaded.state == {"images_seen": 100}
+    assert torch.equal(loaded.weights["w"], torch.full((4,), 100.0))
+    assert not [p for p in tmp_path.rglob("*") if p.suffix in {".pt", ".bin", ".pkl"}]
+
+
+def break_hash(path):
+    content = bytearray((path / "ema.safetensors").read_bytes())
+    content[-1] ^= 1
+    (path / "ema.safetensors").write_bytes(content)
+
+
+def cut(path):
+    file = path / "weights.safetensors"
+    file.write_bytes(file.read_bytes()[:-1])
+
+
+DAMAGE = [
+    (break_hash, "does not match its SHA-256"),
+    (cut, "bytes instead of"),
+    (lambda p: (p / "state.json").unlink(), "state.json is missing"),
+    (lambda p: (p / "manifest.json").unlink(), "its manifest is missing"),
+    (lambda p: (p / "manifest.json").write_text("{"), "its manifest is not"),
+    (lambda p: (p / "manifest.json").write_text('{"files": {}}'), "its manifest lists nothing"),
+    (lambda p: (p / "manifest.json").write_text("[]"), "its manifest is not"),
+]
+
+
+@pytest.mark.parametrize(("damage", "message"), DAMAGE)
+def test_damage_falls_back_with_a_message(tmp_path, damage, message):
+    save_checkpoint(tmp_path, make(8), keep=2)
+    damage(save_checkpoint(tmp_path, make(16), keep=2))
+    notes = []
+    assert load_latest(tmp_path, notes.append).state["images_seen"] == 8
+    assert len(notes) == 1
+    assert message in notes[0]
+
+
+def test_all_damaged_is_an_error_and_none_is_none(tmp_path):
+    assert load_latest(tmp_path, pytest.fail) is None
+    break_hash(save_checkpoint(tmp_path, make(8), keep=2))
+    with pytest.raises(SynthError, match="every checkpoint is damaged"):
+        load_latest(tmp_path, lambda note: None)
+
+
+def test_a_kill_while_saving_leaves_the_previous(tmp_path, monkeypatch):
+    save_checkpoint(tmp_path, make(8), keep=1)
+
+    def killed(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "_commit", killed)
+    with pytest.raises(KeyboardInterrupt):
+        save_checkpoint(tmp_path, make(16), keep=1)
+    assert names(tmp_path) == ["8"]
+    assert load_latest(tmp_path, pytest.fail).state["images_seen"] == 8
+
+
+def test_nothing_is_pruned_unless_the_new_one_verifies(tmp_path, monkeypatch):
+    save_checkpoint(tmp_path, make(8), keep=1)
+    commit = module._commit
+
+    def bad_disk(staging, target):
+        commit(staging, target)
+        break_hash(target)
+
+    monkeypatch.setattr(module, "_commit", bad_disk)
+    with pytest.raises(SynthError, match="does not read back"):
+        save_checkpoint(tmp_path, make(16), keep=1)
+    assert not find_damage(tmp_path / "8")
+
+
+def test_manifest_lists_every_file(tmp_path):
+    path = save_checkpoint(tmp_path, make(8), keep=1)
+    listed = json.loads((path / "manifest.json").read_text())["files"]
+    assert set(listed) == {p.name for p in path.iterdir()} - {"manifest.json"}

@@ -1,0 +1,133 @@
+"""From a position in the data order to what one forward pass needs.
+
+Everything random in training is drawn here, from (run seed, sample id, position): the posterior
+sample, the noise, the time and whether the caption is dropped. So a step is the same whatever the
+micro-batch, the number of processes, or how often the run was interrupted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from synth.data.cache import TensorCache
+from synth.diffusion.process import Process
+from synth.families.base import Conditioning, Moments
+from synth.seeding import seed_from
+
+
+@dataclass(frozen=True)
+class Example:
+    """One training image: its id and where its latents and its prompt's embedding are cached."""
+
+    sample_id: str
+    latent_key: str
+    text_key: str
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a forward pass needs, on one device.
+
+    Attributes:
+        x0: clean scaled latents, float32 [B, C, h, w].
+        noise: float32 like ``x0``.
+        times: process times [B].
+        cond: conditioning of B rows, null where the caption is dropped.
+    """
+
+    x0: Tensor
+    noise: Tensor
+    times: Tensor
+    cond: Conditioning
+
+
+class BatchMaker:
+    """Draws batches out of the caches.
+
+    Args:
+        latents: cached moments, fields ``mean`` and ``std``.
+        texts: cached embeddings, fields of ``Conditioning``.
+        null_key: entry of the empty prompt in ``texts``.
+        process: what a time is.
+        seed: the run's seed.
+        caption_dropout: probability that a presentation goes without its prompt.
+        device: where batches go.
+    """
+
+    def __init__(
+        self,
+        *,
+        latents: TensorCache,
+        texts: TensorCache,
+        null_key: str,
+        process: Process,
+        seed: int,
+        caption_dropout: float,
+        device: torch.device,
+    ) -> None:
+        self._latents, self._texts, self._null_key = latents, texts, null_key
+        self._process, self._seed, self._device = process, seed, device
+        self._dropout = caption_dropout
+        self._generator = torch.Generator("cpu")  # re-keyed for every draw
+
+    def draw(self, presentations: Iterable[tuple[Example, int]]) -> Batch:
+        """A training batch; each item is an example and its position in the data order."""
+        x0, noise, uniforms, keys = [], [], [], []
+        for example, position in presentations:
+            moments = _moments(self._latents.read(example.latent_key))
+            g = self._generator.manual_seed(
+                seed_from("train", self._seed, example.sample_id, position)
+            )
+            time, drop = torch.rand(2, generator=g, dtype=torch.float64)
+            pair = torch.randn(2, *moments.mean.shape, generator=g)
+            x0.append(moments.sample(pair[0]))
+            noise.append(pair[1])
+            uniforms.append(time)
+            keys.append(self._null_key if float(drop) < self._dropout else example.text_key)
+        return self._batch(x0, noise, torch.stack(uniforms), keys)
+
+    def fixed(self, items: Sequence[tuple[Example, float]]) -> Batch:
+        """A validation batch: posterior means at given times, uniform in [0, 1), fixed noise."""
+        x0, noise = [], []
+        for example, time in items:
+            mean = _moments(self._latents.read(example.latent_key)).mean
+            key = seed_from("validation", self._seed, example.sample_id, str(time))
+            x0.append(mean)
+            noise.append(torch.randn(mean.shape, generator=self._generator.manual_seed(key)))
+        uniforms = torch.tensor([time for _, time in items], dtype=torch.float64)
+        return self._batch(x0, noise, uniforms, [example.text_key for example, _ in items])
+
+    def _batch(
+        self, x0: list[Tensor], noise: list[Tensor], uniforms: Tensor, keys: list[str]
+    ) -> Batch:
+        cond = Conditioning.cat([_conditioning(self._texts.read(key)) for key in keys])
+        return Batch(
+            x0=torch.stack(x0).to(self._device),
+            noise=torch.stack(noise).to(self._device),
+            times=self._process.sample_times(uniforms).to(self._device),
+            cond=cond.to(self._device),
+        )
+
+
+def moments_entry(moments: Moments) -> dict[str, Tensor]:
+    """Cache fields of latent moments."""
+    return {"mean": moments.mean, "std": moments.std}
+
+
+def conditioning_entry(cond: Conditioning) -> dict[str, Tensor]:
+    """Cache fields of one prompt's conditioning, padding trimmed."""
+    tokens = cond.tokens[0] if cond.mask is None else cond.tokens[0][cond.mask[0]]
+    return {"tokens": tokens} | ({} if cond.pooled is None else {"pooled": cond.pooled[0]})
+
+
+def _moments(entry: Mapping[str, Tensor]) -> Moments:
+    return Moments(entry["mean"], entry["std"])
+
+
+def _conditioning(entry: Mapping[str, Tensor]) -> Conditioning:
+    pooled = entry.get("pooled")
+    return Conditioning(entry["tokens"][None], None, None if pooled is None else pooled[None])

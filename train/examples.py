@@ -1,0 +1,116 @@
+"""From a prepared dataset to cached examples: every image and text encoded once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from synth.config.schema import Config
+from synth.data.cache import TensorCache, cache_latents, cache_texts, text_key
+from synth.errors import SynthError
+from synth.families.base import Family
+from synth.manifest import Dataset, Row, sha256_text
+from synth.progress import Progress
+from train.batches import BatchMaker, Example, conditioning_entry, moments_entry
+
+
+@dataclass(frozen=True)
+class Examples:
+    """The images a run trains and validates on.
+
+    Attributes:
+        train: of the training split, in file order.
+        val: of the validation split.
+        batches: draws them from the caches.
+        prompts: how many distinct texts there are.
+        truncated: how many tokens of each distinct text that does not fit are cut.
+        fingerprint: hash of every training image's and text's key, in order.
+    """
+
+    train: tuple[Example, ...]
+    val: tuple[Example, ...]
+    batches: BatchMaker
+    prompts: int
+    truncated: tuple[int, ...]
+    fingerprint: str
+
+
+def build_examples(
+    config: Config,
+    dataset: Dataset,
+    family: Family,
+    *,
+    folder: Path,
+    device: torch.device,
+    progress: Progress,
+) -> Examples:
+    """Encode what is not yet in the run's cache and list the examples.
+
+    Args:
+        config: ``data.size``, ``train.caption_dropout`` and ``run.seed`` are used.
+        dataset: the prepared dataset.
+        family: encodes; its hashes are part of the cache's keys.
+        folder: the run's cache.
+        device: where batches go.
+        progress: told how far it is.
+
+    Raises:
+        SynthError: the training split is empty, or an image cannot be read.
+    """
+    rows = dataset.split("train", "val")
+    if not dataset.split("train"):
+        raise SynthError("no image in the training split", where=dataset.folder)
+    latents, texts = TensorCache(folder / "latents"), TensorCache(folder / "texts")
+    latent_keys = cache_latents(
+        latents,
+        dataset,
+        rows,
+        size=config.data.size or family.size,
+        encoder_sha256=family.image_encoder_sha256,
+        encode=lambda pixels: moments_entry(family.encode_images(pixels)),
+        progress=progress,
+    )
+    prompts = [prompt_of(row) for row in rows]
+    encoder = family.text_encoder_sha256
+    text_keys = cache_texts(
+        texts,
+        [*prompts, ""],
+        encoder_sha256=encoder,
+        encode=lambda text: conditioning_entry(family.encode_prompts([text])),
+        progress=progress,
+    )
+    split = _by_split(rows, latent_keys, text_keys)
+    distinct = sorted(set(prompts))
+    return Examples(
+        train=split["train"],
+        val=split["val"],
+        batches=BatchMaker(
+            latents=latents,
+            texts=texts,
+            null_key=text_key("", encoder),
+            process=family.process,
+            seed=config.run.seed,
+            caption_dropout=config.train.caption_dropout,
+            device=device,
+        ),
+        prompts=len(distinct),
+        truncated=tuple(cut for cut in family.truncated(distinct) if cut),
+        fingerprint=sha256_text("\n".join(f"{e}" for e in split["train"])),
+    )
+
+
+def prompt_of(row: Row) -> str:
+    """The text that conditions the model on this image."""
+    return row.text_used or row.text
+
+
+def _by_split(
+    rows: Sequence[Row], latent_keys: Sequence[str], text_keys: Sequence[str]
+) -> dict[str, tuple[Example, ...]]:
+    found: dict[str, list[Example]] = {"train": [], "val": []}
+    for row, latent, text in zip(rows, latent_keys, text_keys[:-1], strict=True):
+        found[row.split].append(Example(row.sample_id, latent, text))
+    return {split: tuple(examples) for split, examples in found.items()}

@@ -1,0 +1,195 @@
+"""The optimisation loop: a generator of small records, for every family and process alike."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from synth.config.schema import TrainSection
+from synth.diffusion.process import Process
+from synth.errors import SynthError
+from synth.families.base import Family
+from train.batches import Batch, BatchMaker, Example
+from train.checkpoint import Checkpoint
+from train.ema import Ema, effective_decay
+from train.optim import (
+    Named,
+    learning_rate,
+    make_optimizer,
+    optimizer_tensors,
+    restore_optimizer,
+)
+from train.order import Order
+
+MAX_SKIPPED = 20  # steps in a row without a finite gradient; fp16's loss scale needs about ten
+
+
+@dataclass(frozen=True)
+class Step:
+    """One optimiser step.
+
+    Attributes:
+        index: steps done, this one included.
+        images_seen: images presented so far, over all processes.
+        loss: weighted mean squared error, averaged over the batch.
+        lr: learning rate used.
+        grad_norm: global gradient norm before clipping.
+        seconds: wall time of the step.
+        skipped: whether the update was left out because it was not finite.
+    """
+
+    index: int
+    images_seen: int
+    loss: float
+    lr: float
+    grad_norm: float
+    seconds: float
+    skipped: bool = False
+
+
+class Training:
+    """What changes while training: parameters, averages, optimiser, and one integer.
+
+    Args:
+        family: the model; its adapter is added here.
+        settings: the ``train`` section.
+        accelerator: of ``accelerate``; moves, wraps and scales.
+    """
+
+    def __init__(self, family: Family, settings: TrainSection, accelerator: Any) -> None:
+        self.family, self.settings, self.accelerator = family, settings, accelerator
+        self.trainable: Named = list(family.trainable())
+        self.ema = Ema(self.trainable)
+        optimizer = make_optimizer(self.trainable, settings.optim)
+        family.denoiser, self.optimizer = accelerator.prepare(family.denoiser, optimizer)
+        self.images_seen = 0
+        self.skipped = 0
+        self.skipped_in_a_row = 0
+
+    def checkpoint(self, **facts: Any) -> Checkpoint:
+        """Everything that ``restore`` needs, with further facts for ``state.json``."""
+        scaler = self.accelerator.scaler
+        return Checkpoint(
+            weights={name: parameter.detach() for name, parameter in self.trainable},
+            ema=self.ema.tensors,
+            optimizer=optimizer_tensors(self.optimizer.optimizer, self.trainable),
+            state={
+                "images_seen": self.images_seen,
+                "skipped": self.skipped,
+                "skipped_in_a_row": self.skipped_in_a_row,
+                "scaler": scaler.state_dict() if scaler else None,
+                **facts,
+            },
+        )
+
+    @torch.no_grad()
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Go back to where a checkpoint was made.
+
+        Raises:
+            SynthError: it is of a model with other trainable parameters.
+        """
+        if checkpoint.weights.keys() != {name for name, _ in self.trainable}:
+            raise SynthError("the checkpoint is of a model with other trainable parameters")
+        for name, parameter in self.trainable:
+            parameter.copy_(checkpoint.weights[name])
+        self.ema.restore(checkpoint.ema)
+        restore_optimizer(self.optimizer.optimizer, self.trainable, checkpoint.optimizer)
+        self.images_seen = checkpoint.state["images_seen"]
+        self.skipped = checkpoint.state["skipped"]
+        self.skipped_in_a_row = checkpoint.state["skipped_in_a_row"]
+        if self.accelerator.scaler and checkpoint.state["scaler"]:
+            self.accelerator.scaler.load_state_dict(checkpoint.state["scaler"])
+
+
+def fit(
+    training: Training, examples: Sequence[Example], order: Order, batches: BatchMaker
+) -> Iterator[Step]:
+    """Train up to ``settings.steps`` steps, from wherever ``training`` is.
+
+    Raises:
+        SynthError: ``MAX_SKIPPED`` steps in a row had no finite gradient.
+    """
+    settings, accelerator = training.settings, training.accelerator
+    while training.images_seen < settings.steps * settings.batch:
+        started = time.perf_counter()
+        rank, world = accelerator.process_index, accelerator.num_processes
+        first = training.images_seen
+        mine = range(first + rank, first + settings.batch, world)
+        step = _step(training, [(examples[order.row(p)], p) for p in mine], batches)
+        yield Step(**step, seconds=time.perf_counter() - started)
+
+
+def _step(
+    training: Training, presentations: Sequence[tuple[Example, int]], batches: BatchMaker
+) -> dict[str, Any]:
+    """One update: loss = Σ w·mse / N over the global batch, whatever the micro-batch."""
+    settings, accelerator, optimizer = training.settings, training.accelerator, training.optimizer
+    lr = learning_rate(training.images_seen, settings)
+    for group in optimizer.param_groups:
+        group["lr"] = lr
+    micro = settings.micro_batch or len(presentations)
+    total = torch.zeros((), device=accelerator.device)
+    for start in range(0, len(presentations), micro):
+        last = start + micro >= len(presentations)
+        batch = batches.draw(presentations[start : start + micro])
+        with _sync(training, last):
+            loss = batch_loss(training.family, batch, settings.min_snr_gamma).sum() / settings.batch
+            # Processes average their gradients; times their number, that is the global sum.
+            accelerator.backward(loss * accelerator.num_processes)
+        total += loss.detach()
+    parameters = [parameter for _, parameter in training.trainable]
+    norm = float(accelerator.clip_grad_norm_(parameters, settings.optim.clip))
+    mean = float(accelerator.reduce(total, reduction="sum"))
+    finite = math.isfinite(mean) and math.isfinite(norm)
+    if finite or accelerator.scaler:  # the fp16 scaler skips by itself, and must see the step
+        optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    training.images_seen += settings.batch
+    if finite:
+        training.ema.update(effective_decay(training.images_seen, settings.batch, settings.ema))
+    _count_skipped(training, finite=finite, loss=mean)
+    index = training.images_seen // settings.batch
+    return {"index": index, "images_seen": training.images_seen, "loss": mean, "lr": lr} | {
+        "grad_norm": norm,
+        "skipped": not finite,
+    }
+
+
+def batch_loss(family: Family, batch: Batch, min_snr_gamma: float | None) -> Tensor:
+    """Weighted mean squared error of each image, float32 [B]."""
+    process: Process = family.process
+    noisy = process.add_noise(batch.x0, batch.noise, batch.times)
+    output = family.denoise(noisy, batch.times, batch.cond).float()
+    error = (output - process.target(batch.x0, batch.noise, batch.times)).square()
+    loss = error.flatten(1).mean(dim=1)
+    if min_snr_gamma is None:
+        return loss
+    return loss * process.min_snr(batch.times, min_snr_gamma).to(loss)
+
+
+def _sync(training: Training, last: bool) -> AbstractContextManager[Any]:
+    """Gradients cross processes only in the last micro-batch."""
+    if last:
+        return nullcontext()
+    context: AbstractContextManager[Any] = training.accelerator.no_sync(training.family.denoiser)
+    return context
+
+
+def _count_skipped(training: Training, *, finite: bool, loss: float) -> None:
+    training.skipped += not finite
+    training.skipped_in_a_row = 0 if finite else training.skipped_in_a_row + 1
+    if training.skipped_in_a_row >= MAX_SKIPPED:
+        raise SynthError(
+            f"{MAX_SKIPPED} steps in a row had no finite gradient",
+            where="train",
+            got=f"loss {loss} after {training.images_seen} images",
+            fix="Lower train.optim.learning_rate, or set train.precision=fp32.",
+        )
