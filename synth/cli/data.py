@@ -53,7 +53,7 @@ def prepare(
     """Read images and reports into a de-identified, labelled, patient-disjoint dataset."""
     with session(as_json=as_json, show_traceback=show_traceback) as terminal:
         fractions = _fractions(splits)
-        from synth.cli.threads import usable_cores
+        from synth.cores import usable_cores
         from synth.data.prepare import prepare as run
 
         summary = run(

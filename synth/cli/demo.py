@@ -10,7 +10,7 @@ import typer
 from synth.cli.app import Json, Overrides, Traceback, app, session
 from synth.cli.stages import Stages
 from synth.cli.tables import duration, table
-from synth.cli.threads import usable_cores, use_all_cores
+from synth.cores import usable_cores, use_all_cores
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -129,6 +129,7 @@ def _evaluate(out: Path, config: Config, terminal: Terminal) -> None:
         synthetic=out / "synthetic",
         train=out / "dataset",
         before=out / "before",
+        weights=str(config.run.out / "weights"),
         settings=config.metrics,
         out=out,
         progress=terminal,

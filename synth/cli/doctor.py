@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from synth.cli.app import Json, Traceback, app, session
 from synth.cli.tables import table
-from synth.cli.threads import usable_cores
+from synth.cores import usable_cores
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -46,7 +46,7 @@ def train(
     """Fine-tune the base model on the training split; the same command again resumes."""
     with session(as_json=as_json, show_traceback=show_traceback) as terminal:
         config = read_config(target, overrides)
-        from synth.cli.threads import use_all_cores
+        from synth.cores import use_all_cores
         from train.run import fine_tune
 
         use_all_cores()
@@ -86,7 +86,7 @@ def sample(
     with session(as_json=as_json, show_traceback=show_traceback) as terminal:
         config = read_config(target, overrides)
         from sample.run import generate_dataset
-        from synth.cli.threads import use_all_cores
+        from synth.cores import use_all_cores
 
         use_all_cores()
         made = generate_dataset(config, terminal)

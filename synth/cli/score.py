@@ -28,6 +28,9 @@ def evaluate(
     before: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="The same plan before fine-tuning.")
     ] = None,
+    weights: Annotated[
+        str | None, typer.Option(metavar="WEIGHTS", help="The generator: scores its autoencoder.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Write scores.json.")] = None,
     config: Annotated[
         Path | None, typer.Option(metavar="CONFIG|RUN", help="Take its `metrics` section.")
@@ -40,7 +43,7 @@ def evaluate(
         settings = _settings(config, overrides)
         from metrics.run import evaluate as run
         from synth.cli.scores import score_tables
-        from synth.cli.threads import use_all_cores
+        from synth.cores import use_all_cores
 
         use_all_cores()
         scores = run(
@@ -48,6 +51,7 @@ def evaluate(
             synthetic=synthetic,
             train=train,
             before=before,
+            weights=weights,
             settings=settings,
             out=out,
             progress=terminal,

@@ -138,9 +138,9 @@ class SampleSection(Section):
 class UtilitySection(Section):
     """Downstream utility: classifiers trained on real, mixed and synthetic images."""
 
-    steps: PositiveInt = 300  # gradient steps, the same in every arm
+    steps: PositiveInt = 500  # gradient steps, the same in every arm
     seeds: PositiveInt = 2
-    batch: PositiveInt = 64
+    batch: PositiveInt = 32
 
 
 class MetricsSection(Section):
@@ -150,8 +150,8 @@ class MetricsSection(Section):
     nearest_k: PositiveInt = 5
     bootstrap: PositiveInt = 1000  # resamples for intervals
     seed: int = Field(0, ge=0)
-    classifier_steps: PositiveInt = 400
-    image_size: PositiveInt = 64  # what the classifier sees, in pixels
+    classifier_steps: PositiveInt = 1000
+    image_size: PositiveInt = 80  # what the classifier sees, in pixels
     utility: UtilitySection | None = UtilitySection()  # null: skip
     device: Device = "auto"
 

@@ -79,8 +79,9 @@ _CUES: tuple[tuple[Kind, Direction, str], ...] = (
         r"in the differential)(?! (?:unchanged|stable|related|due|secondary|increased|decreased|"
         r"improved|larger|smaller))|"
         r"(?:may|might|could) (?:also )?be (?:present|developing|possible|considered)|"
-        r"should be considered|"
-        r"(?:may|might|could) (?:represent|reflect|be) (?:a |an |the )?(?:\w+ )?(?:nipple|artifact|"
+        r"(?:should|would|must|could|may) (?:have to |also )?be considered|"
+        r"(?:may|might|could|(?:most )?likely|probably) (?:represents?|reflects?|be) "
+        r"(?:a |an |the )?(?:\w+ )?(?:nipple|artifact|"
         r"artefact|overlap|overlapping|superimposed|superimposition|summation|vessel|vascular)",
     ),
     # Negations.
@@ -101,7 +102,8 @@ _CUES: tuple[tuple[Kind, Direction, str], ...] = (
         r"(?:negative for|free (?:of|from)|clear of|absence of|lack of|denies|resolved)|"
         r"(?:resolution|clearing|disappearance|removal) of|"
         r"(?:excludes?|excluded|ruled out for)|fail(?:s|ed)? to (?:show|reveal|demonstrate)|"
-        r"(?:not|n't) (?:\w+ly )?(?:show|see|demonstrate|represent|suggest|indicate|identify|reveal|"
+        r"(?:not|n't) (?:\w+ly )?(?:show|see|demonstrate|represent|suggest|indicate|identify|"
+        r"reveal|"
         r"find|due to|a|an|any)",
     ),
     # Hedges.
@@ -110,7 +112,7 @@ _CUES: tuple[tuple[Kind, Direction, str], ...] = (
         "forward",
         r"possib(?:le|ly|ility of)|probabl[ey]|questionable|question of|suspected|suspects?|"
         r"suspicion (?:of|for)|suspicious for|may|might|could|concern(?:ing)? (?:for|of)|"
-        r"worrisome for|suggest(?:s|ed|ive|ing|ion)?(?: of)?|less likely|likely|presumed|presumably|"
+        r"worrisome for|suggest(?:s|ed|ive|ing|ion)?(?: of)?|less likely|likely|presum(?:ed|ably)|"
         r"perhaps|potential(?:ly)?|equivocal|consider|differential(?: diagnosis)?(?: includes?)?|"
         r"rais(?:es?|ing) (?:the )?(?:question|possibility|concern|suspicion)(?: of| for)?|"
         r"indeterminate|uncertain|unclear|borderline|versus|vs\.?|either|\?",
@@ -127,7 +129,7 @@ _CUES: tuple[tuple[Kind, Direction, str], ...] = (
     ),
 )
 _COMPILED = tuple(
-    # Word ends only where the cue itself begins and ends with a letter: ";" may touch its neighbours.
+    # Word ends only where the cue begins and ends with a letter: ";" may touch its neighbours.
     (kind, direction, re.compile(rf"(?:(?<!\w)|(?=\W))(?:{pattern})(?:(?!\w)|(?<=\W))"))
     for kind, direction, pattern in _CUES
 )
@@ -137,7 +139,8 @@ _INNER_HEDGE = re.compile(r"\b(?:borderline|possibly|probably|likely|perhaps|may
 
 # After a comma, "and" or "with", these words begin a new statement rather than a list's next item.
 _BREAK = re.compile(
-    r"(?:, ?(?:and |with )| and | with |, )(?=(?:there|a|an|the|mild|mildly|moderate|moderately|severe|"
+    r"(?:, ?(?:and |with )| and | with |, )(?=(?:there|a|an|the|mild|mildly|moderate|"
+    r"moderately|severe|"
     r"severely|small|large|tiny|trace|minimal|minimally|stable|stably|unchanged|persistent|"
     r"worsening|worsened|increased|increasing|decreased|decreasing|improved|improving|bilateral|"
     r"left|right|again|also|low|enlarged|marked|markedly|slight|slightly|subtle|linear|patchy|"
@@ -145,7 +148,7 @@ _BREAK = re.compile(
     r"cardiac|lungs)\b)|, ?with (?!no\b)"
 )
 _VERB = r"is|are|was|were|has|have|causing|shows?|seen|noted|present|there|no|without"
-# "Emphysema with flat diaphragms, cannot be excluded" is one thought; "… with leads not seen" two.
+# "Emphysema with flat diaphragms, cannot be excluded" is one thought, "… with leads not seen" two.
 _ENDS_SUBJECT = {
     "hedge": re.compile(rf"\b(?:{_VERB})\b"),
     "negate": re.compile(rf"\b(?:{_VERB}|with)\b"),
@@ -253,7 +256,7 @@ def _negation_of(sentence: str, cues: Sequence[Cue], hedge: Cue) -> Cue | None:
 
 
 def _broken(between: str, rest: str) -> bool:
-    """Whether a new statement begins between a cue and a mention; "…, large X, or Y" is a list."""
+    """Whether a new statement begins between cue and mention; "…, large X, or Y" is a list."""
     match = _BREAK.search(between)
     if match is None:
         return False

@@ -1,4 +1,4 @@
-"""What the labeller looks for: per finding, wordings that mention it and wordings that only seem to.
+"""What the labeller looks for: wordings that mention a finding and wordings that only seem to.
 
 Patterns are regular expressions over lower-case text in which white space is one space. Substring
 matching is wrong ("pseudonodule", "subcutaneous emphysema", "pericardial effusion"), so every
@@ -61,8 +61,8 @@ _GAP = (
 _NORMAL = r"(?:normal(?: limits)?|unremarkable)"
 _CLEAR_LUNGS = (
     r"(?:both |the )?lungs? (?:fields? |volumes? )?(?:is |are |remain |remains |appear |appears )?"
-    r"(?:otherwise |grossly |essentially |well[- ]expanded and |hyperexpanded but |bilaterally |now |"
-    r"both |fully )*clear(?! of\b)",
+    r"(?:otherwise |grossly |essentially |well[- ]expanded and |hyperexpanded but |now |"
+    r"bilaterally |both |fully )*clear(?! of\b)",
     r"clear (?:both |the )?lungs?(?: fields?)?",
     r"lungs? parenchyma is (?:clear|normal)",
 )
@@ -104,7 +104,8 @@ FINDINGS: tuple[Finding, ...] = (
         normal=(
             rf"{_HEART}{_GAP}{{0,9}} {_NORMAL}",
             rf"{_NORMAL} (?:appearing |appearance of the |size of the |sized )?"
-            r"(?:heart|cardiac|cardiomediastinal|cardiopericardial)(?: silhouette| size| contours?)?",
+            r"(?:heart|cardiac|cardiomediastinal|cardiopericardial)"
+            r"(?: silhouette| size| contours?)?",
         ),
     ),
     Finding(
@@ -139,7 +140,8 @@ FINDINGS: tuple[Finding, ...] = (
         "emphysema",
         (r"(?:bullous )?emphysema(?:tous)?(?: changes?)?", r"bullous (?:disease|changes?)"),
         unlike=(
-            r"(?:subcutaneous|soft[- ]tissue|surgical|mediastinal|chest wall|interstitial) emphysema",
+            r"(?:subcutaneous|soft[- ]tissue|surgical|mediastinal|chest wall|interstitial) "
+            r"emphysema",
         ),
     ),
     Finding(

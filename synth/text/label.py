@@ -3,14 +3,14 @@
 For every mention the nearest cue decides (NegEx/ConText style, with termination words):
 
     1   mentioned and neither negated nor hedged ("stable X", "X has improved", "unchanged X")
-    0   negated ("no X", "X has resolved", "X is not seen") or a normal statement ("lungs are clear")
+    0   negated ("no X", "X has resolved", "X is not seen") or a normal statement ("clear lungs")
    -1   hedged ("possible X", "cannot exclude X", "X versus Y")
     None  not stated, or only asked about ("rule out X", "history of X")
 
-Several mentions of a finding: present anywhere beats uncertain, uncertain beats absent. "Lungs are
-clear" says 0 for what would make a lung not clear: atelectasis, consolidation, edema, mass, nodule
-and pneumonia; not for pleura, heart or bones. Text of indication, history, comparison and technique
-sections is not labelled.
+Several mentions of a finding: present anywhere beats uncertain, uncertain beats absent. "Lungs
+are clear" says 0 for what would make a lung not clear: atelectasis, consolidation, edema, mass,
+nodule and pneumonia; not for pleura, heart or bones. Text of indication, history, comparison and
+technique sections is not labelled.
 """
 
 from __future__ import annotations
@@ -58,7 +58,10 @@ class Evidence(NamedTuple):
 class Labeler(Protocol):
     """The seam for other labellers: any object with a name and this method."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """Goes into ``label_source``; changes when the labels would."""
+        ...
 
     def label(self, text: str) -> Labels:
         """Label one report."""

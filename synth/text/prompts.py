@@ -16,7 +16,8 @@ Source = Literal["impression", "findings", "last_paragraph", "full"]
 DEFAULT_POLICY: tuple[Source, ...] = ("impression", "findings", "last_paragraph", "full")
 
 _PRIOR = (
-    r"(?:(?:the |a |an |most )*(?:immediate(?:ly)? |recent |same[- ]day )?(?:preceding|prior|previous|earlier|last|"
+    r"(?:(?:the |a |an |most )*(?:immediate(?:ly)? |recent |same[- ]day )?"
+    r"(?:preceding|prior|previous|earlier|last|"
     r"comparison)(?: (?:\w+ )?(?:study|studies|exams?|examinations?|radiographs?|films?|x-?rays?|"
     r"chest x-?rays?|images?|imaging|ct|cxr|day))?)"
 )
@@ -25,8 +26,10 @@ _DEGREE = r"(?:\w+ly |grossly |overall |much |very |otherwise )?"
 _CLAUSES: tuple[tuple[str, str], ...] = (
     # whole sentences that only compare
     (
-        r"(?<![^.] )(?:there (?:has been|is|was) )?no (?:significant |relevant |acute |appreciable |"
-        r"substantial |interval |short[- ]term |other )*(?:interval )?change(?: is seen| seen| noted)?"
+        r"(?<![^.] )(?:there (?:has been|is|was) )?no (?:significant |relevant |acute |"
+        r"appreciable |"
+        r"substantial |interval |short[- ]term |other )*(?:interval )?change"
+        r"(?: is seen| seen| noted)?"
         rf"(?: (?:since|from|compared (?:to|with)|as compared (?:to|with)) {_PRIOR})?[.;](?: |$)",
         "",
     ),
@@ -37,11 +40,19 @@ _CLAUSES: tuple[tuple[str, str], ...] = (
         "",
     ),
     (rf",? ?(?:since|from|than|as on|as in|versus) {_PRIOR}(?: of| dated)?", ""),
+    # the date that followed has been scrubbed: "in comparison with the study of"
+    (
+        r"(?:in comparison|as compared|compared|comparison is made) (?:to|with) (?:the |a )?"
+        r"(?:(?:prior|previous) )?(?:study|exam(?:ination)?|radiographs?|films?)"
+        r"(?: of| from| dated)?[,.]?",
+        "",
+    ),
     # predicates and afterthoughts
     (
         rf",? (?:which |that )?(?:is|are|was|were|has|have|remains?|appears?)(?: again| now| also)?"
         rf" (?:been )?{_DEGREE}(?:unchanged|stable|similar|not (?:\w+ly )?changed|"
-        rf"(?:increased|decreased|improved|worsened|progressed|enlarged in the interval|larger|smaller)"
+        r"(?:increased|decreased|improved|worsened|progressed|enlarged in the interval|larger|"
+        r"smaller)"
         r"(?: in size| in extent)?)(?: in (?:appearance|size|extent|position))?(?=[ ]?[.,;]|$)",
         "",
     ),
@@ -75,7 +86,8 @@ _CLAUSES: tuple[tuple[str, str], ...] = (
         r"is \1",
     ),
     (
-        r"\b(?:interval|(?:\w+ly )?unchanged|stable|stably|persistent|persisting|worsening|worsened|"
+        r"\b(?:interval|(?:\w+ly )?unchanged|stable|stably|persistent|persisting|worsening|"
+        r"worsened|"
         r"improving|improved|increasing|decreasing|enlarging|new|newly)(?: (?:and|but) )?"
         r" (?=[a-z])(?!(?:is|are|in|from|since|york)\b)",
         "",

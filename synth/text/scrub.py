@@ -23,6 +23,15 @@ _SIGNED = (
 )
 _ON = r"(?:\b(?:on|dated)[ \t]+)?"
 
+# Surnames and institutions that are also words of every report; alone they identify nobody.
+_REPORT_WORDS = """
+    small large moderate mild severe left right upper lower middle base apex chest lung heart
+    normal clear view white black brown gray long short young strong rose wall field hospital
+    general unit clinic center centre radiology imaging department emergency the and with for not
+    new old
+"""
+_VOCABULARY = frozenset(_REPORT_WORDS.split())
+
 # (rule, pattern, replacement), applied in this order: wider marks before their parts.
 _RULES: tuple[tuple[str, str, str], ...] = (
     ("bracket_mark", r"\[\*\*.*?\*\*\]", " "),
@@ -37,7 +46,11 @@ _RULES: tuple[tuple[str, str, str], ...] = (
         r"[ \t]*[:#][^\n]*$",
         "",
     ),
-    ("signature", rf"^[ \t]*{_SIGNED}[^\n]*$", ""),
+    (
+        "signature",
+        rf"^[ \t]*(?:{_SIGNED}|(?:electronically[ \t]+signed|dictated|transcribed)\b)[^\n]*$",
+        "",
+    ),
     (
         "signature",
         rf"\b{_SIGNED}[: \t]+(?:dr\.?[ \t]+)?{_NAMES}"
@@ -91,10 +104,10 @@ class Scrubbed:
 
 
 def scrub(text: str, *, known: Iterable[str] = ()) -> Scrubbed:
-    """Remove marks, dates, numbers and names.
+    r"""Remove marks, dates, numbers and names.
 
     Args:
-        text: a report. Line ends become ``\\n``.
+        text: a report. Line ends become ``\n``.
         known: identifiers known from elsewhere (a DICOM header's patient name, an accession
             number); each is removed wherever it stands as a whole word, in any case.
 
@@ -104,7 +117,7 @@ def scrub(text: str, *, known: Iterable[str] = ()) -> Scrubbed:
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\x00", "").lstrip("\ufeff")
     counts: dict[str, int] = {}
     for value in sorted({item.strip() for item in known}, key=lambda item: (-len(item), item)):
-        if len(value) >= 3:
+        if len(value) >= 3 and value.lower() not in _VOCABULARY:
             pattern = re.compile(rf"(?<!\w){re.escape(value)}(?!\w)", re.IGNORECASE)
             text = _apply(counts, "known_identifier", pattern, " ", text)
     for name, pattern, replacement in _COMPILED:

@@ -113,6 +113,8 @@ CASES = [
     ("Heart size is borderline.", "cardiomegaly", -1),
     ("Top normal heart size.", "cardiomegaly", -1),
     ("Blunting of the left costophrenic angle.", "pleural_effusion", -1),
+    ("Nodular opacities that most likely represent nipple shadows.", "nodule", -1),
+    ("In this setting, pneumonia would have to be considered.", "pneumonia", -1),
     # normal statements
     ("Heart size is normal.", "cardiomegaly", 0),
     ("The heart size and mediastinal contours are normal.", "cardiomegaly", 0),

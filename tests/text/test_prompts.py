@@ -41,6 +41,8 @@ def test_policy_takes_the_first_source_with_words():
         ("New right pneumothorax.", "Right pneumothorax."),
         ("Pacemaker in unchanged position.", "Pacemaker in position."),
         ("No significant interval change. Small hernia.", "Small hernia."),
+        ("In comparison with the study of, edema is present.", "Edema is present."),
+        ("Comparison is made with prior study. Edema.", "Edema."),
         ("No pneumothorax.", "No pneumothorax."),
         ("Possible mild edema.", "Possible mild edema."),
     ],

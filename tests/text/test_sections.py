@@ -46,8 +46,10 @@ def test_sections_joined_are_the_report():
     headers = [wording for wordings in HEADERS.values() for wording in wordings]
     pieces = ["Clear lungs", ". ", ": ", "\n", "\r\n", "\r", "\n\n", "1. ", "___", "\t", "é\x00🫁"]
     for _ in range(500):
-        words = [draw.choice([*pieces, draw.choice(headers), draw.choice(headers).upper()])
-                 for _ in range(draw.randrange(30))]
+        words = [
+            draw.choice([*pieces, draw.choice(headers), draw.choice(headers).upper()])
+            for _ in range(draw.randrange(30))
+        ]
         report = "".join(words)
         sections = split_sections(report)
         assert "".join(report[section.start : section.end] for section in sections) == report

@@ -1,0 +1,103 @@
+"""Checks on feature arrays, and the blocks that jackknifes leave out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from synth.errors import SynthError
+from synth.seeding import numpy_rng
+
+Floats = NDArray[np.float64]
+Groups = Sequence[str] | None  # one name a row: its patient; None: every row its own
+
+
+def feature_pair(real: ArrayLike, synthetic: ArrayLike, *, least: int = 2) -> tuple[Floats, Floats]:
+    """Both sides as float64 [n, d] and [m, d], checked.
+
+    Raises:
+        SynthError: not two-dimensional, different dimensions, NaN or infinite values, or fewer than
+            ``least`` rows.
+    """
+    one, two = _features("real", real, least), _features("synthetic", synthetic, least)
+    if one.shape[1] != two.shape[1]:
+        raise SynthError(
+            "features have different dimensions",
+            where="real and synthetic",
+            got=f"{one.shape[1]} and {two.shape[1]}",
+            fix="Take both from the same extractor.",
+        )
+    return one, two
+
+
+def _features(side: str, values: ArrayLike, least: int) -> Floats:
+    try:
+        array = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:  # rows of different length, text
+        raise SynthError("features are not numbers in a matrix", where=side, got=error) from None
+    if array.ndim != 2 or array.shape[1] == 0:
+        raise SynthError(
+            "features must be a matrix", where=side, got=array.shape, expected="[n, d]"
+        )
+    if len(array) < least:
+        raise SynthError("too few images", where=side, got=len(array), expected=f"at least {least}")
+    if not np.isfinite(array).all():
+        bad = int((~np.isfinite(array)).any(axis=1).sum())
+        raise SynthError("features hold NaN or infinite values", where=side, got=f"{bad} such rows")
+    return array
+
+
+def block_count(count: int, groups: Groups, *, most: int) -> int:
+    """How many blocks rows can fill: no more than there are groups, since groups stay whole."""
+    return min(most, count if groups is None else len(set(groups)))
+
+
+def blocks(count: int, groups: Groups, *, number: int, seed: int, side: str) -> NDArray[np.intp]:
+    """Assign rows to blocks of near-equal size, rows of one group to the same block.
+
+    Args:
+        count: rows.
+        groups: the group (patient) of each row; None for independent rows.
+        number: how many blocks.
+        seed: fixes the assignment.
+        side: keeps the two sides' assignments independent.
+
+    Returns:
+        int [count], the block of each row, 0 … number - 1.
+
+    Raises:
+        SynthError: ``groups`` does not name one group a row.
+    """
+    names = group_names(count, groups, side=side)
+    unique, inverse, sizes = np.unique(names, return_inverse=True, return_counts=True)
+    order = numpy_rng("metrics", "blocks", side, seed).permutation(len(unique))
+    order = order[np.argsort(-sizes[order], kind="stable")]  # largest first into the emptiest
+    filled = np.zeros(number, dtype=np.int64)
+    block_of = np.empty(len(unique), dtype=np.intp)
+    for group in order:
+        block = int(np.argmin(filled))
+        block_of[group] = block
+        filled[block] += sizes[group]
+    return block_of[inverse]
+
+
+def group_names(count: int, groups: Groups, *, side: str) -> list[str]:
+    """The group of each row; every row its own where none are given.
+
+    Raises:
+        SynthError: ``groups`` does not name one group a row.
+    """
+    names = [str(index) for index in range(count)] if groups is None else list(groups)
+    if len(names) != count:
+        raise SynthError("one group a row is needed", where=side, got=len(names), expected=count)
+    return names
+
+
+def halves(count: int, groups: Groups, *, seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Row indices of two disjoint halves that share no group: the real-vs-real control."""
+    half = blocks(count, groups, number=2, seed=seed, side="halves")
+    one, two = np.flatnonzero(half == 0), np.flatnonzero(half == 1)
+    size = min(len(one), len(two))
+    return one[:size], two[:size]

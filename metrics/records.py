@@ -1,0 +1,134 @@
+"""The record behind every number, and the structure of ``scores.json``.
+
+    {
+      "schema_version": 1,
+      "metrics": {"fd_<extractor>": record, "kd_<extractor>": record, "precision": record,
+                  "recall": record, "density": record, "coverage": record},
+      "label_fidelity": fidelity | null,         judged by a classifier trained on real images
+      "label_fidelity_before": fidelity | null,  the same judge on the base weights' images
+      "memorization": {"auc": record, "share_closer": record, "quantiles": {...}, "pairs": [...]},
+      "utility": {"arms": {"real": arm, "real+synthetic": arm, "synthetic": arm}, ...} | null,
+      "reconstruction": {"psnr": record} | null,
+      "not_computed": [{"what": ..., "why": ...}],
+      "warnings": [text],
+      "provenance": {...}
+    }
+
+    record    the fields of ``Record``, lists for intervals, null for what does not apply
+    fidelity  {"macro": {"auroc", "ci", "findings", "real_auroc", "real_ci"},
+               "findings": {name: {"auroc", "ci", "n_positive", "n_negative",
+                                   "real_auroc", "real_ci", "real_n_positive", "real_n_negative"}}}
+    arm       {"macro_auroc", "ci", "n_train", "delta", "delta_ci",
+               "findings": {name: {"auroc", "ci", "n_positive", "n_negative", "delta", "delta_ci"}}}
+
+Intervals are at 95 %. A value of null is explained by ``note`` or in ``not_computed``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+SCHEMA_VERSION = 1
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value with its uncertainty.
+
+    Attributes:
+        value: the number.
+        se: its standard error; None where no valid one is known.
+        ci: its 95 % interval; None where withheld, and then ``note`` says why.
+        estimator: how value and interval were made.
+        note: what a reader must know.
+    """
+
+    value: float
+    se: float | None
+    ci: Interval | None
+    estimator: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Floor:
+    """What real data scores against real data: no synthetic set should be expected to do better.
+
+    Attributes:
+        value: the metric between two halves of the real reference that share no patient.
+        n: images in each half.
+        synthetic_at_same_n: the metric of ``n`` synthetic images against one real half, to compare
+            with ``value`` at equal N.
+    """
+
+    value: float
+    n: int
+    synthetic_at_same_n: float | None = None
+
+
+@dataclass(frozen=True)
+class Record:
+    """One number and everything needed to compare it with another one."""
+
+    value: float | None
+    se: float | None
+    ci: Interval | None
+    n_real: int
+    n_synthetic: int
+    estimator: str
+    seed: int
+    higher_is_better: bool | None
+    meaning: str = ""
+    extractor: str = ""
+    extractor_sha256: str = ""
+    preprocessing: str = ""
+    floor: Floor | None = None
+    note: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """The record as JSON types."""
+        value = asdict(self)
+        value["ci"] = list(self.ci) if self.ci is not None else None
+        return value
+
+
+@dataclass(frozen=True)
+class Missing:
+    """Something that was not computed, and why."""
+
+    what: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Every score of one synthetic dataset; ``to_json`` gives ``scores.json``."""
+
+    metrics: Mapping[str, Record]
+    label_fidelity: Mapping[str, Any] | None
+    label_fidelity_before: Mapping[str, Any] | None
+    memorization: Mapping[str, Any] | None
+    utility: Mapping[str, Any] | None
+    reconstruction: Mapping[str, Any] | None
+    not_computed: tuple[Missing, ...]
+    warnings: tuple[str, ...]
+    provenance: Mapping[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON types only, in the order that this module documents."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "metrics": {name: record.to_json() for name, record in self.metrics.items()},
+            "label_fidelity": self.label_fidelity,
+            "label_fidelity_before": self.label_fidelity_before,
+            "memorization": self.memorization,
+            "utility": self.utility,
+            "reconstruction": self.reconstruction,
+            "not_computed": [asdict(missing) for missing in self.not_computed],
+            "warnings": list(self.warnings),
+            "provenance": dict(self.provenance),
+        }

@@ -1,0 +1,106 @@
+"""Who is who in an evaluation: reference, synthetic, training and earlier images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from metrics.ingest import ImageSet, from_dataset, is_dataset, native_size, open_images
+from metrics.records import Missing
+from metrics.utility import refuse_leak
+from synth.config.schema import MetricsSection
+from synth.manifest import open_dataset
+from synth.progress import Progress
+
+
+@dataclass
+class Work:
+    """What the parts of one evaluation share and add to."""
+
+    settings: MetricsSection
+    progress: Progress
+    missing: list[Missing] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def skip(self, what: str, why: str) -> None:
+        """Note what is not computed, and why."""
+        self.missing.append(Missing(what, why))
+
+
+@dataclass(frozen=True)
+class Sets:
+    """The images by role: ``real`` was never trained on, ``train`` was."""
+
+    real: ImageSet
+    synthetic: ImageSet
+    train: ImageSet | None
+    before: ImageSet | None
+
+
+def open_sets(
+    real: Path, synthetic: Path, train: Path | None, before: Path | None, work: Work
+) -> Sets:
+    """Read the folders of an evaluation, once, at the size the real dataset states.
+
+    Raises:
+        SynthError: a folder is missing or empty, or a patient is in both training and reference.
+    """
+    size = native_size(real)
+    trained = train or (real if is_dataset(real) else None)
+    sets = Sets(
+        real=_held_out(real, size, work),
+        synthetic=open_images(synthetic, size),
+        train=None if trained is None else _training(trained, size, work),
+        before=None if before is None else open_images(before, size),
+    )
+    for role in (sets.real, sets.synthetic):
+        if role.refused:
+            work.warnings.append(
+                f"{len(role.refused)} unreadable files left out of {role.folder}, "
+                f"first: {role.refused[0]}"
+            )
+    if sets.train is not None:
+        refuse_leak(sets.train, sets.real)
+    _warn_of_mix(sets, work)
+    return sets
+
+
+def _held_out(folder: Path, size: int, work: Work) -> ImageSet:
+    """Validation and test images; everything where nothing is held out."""
+    if not is_dataset(folder):
+        return open_images(folder, size)
+    dataset = open_dataset(folder)
+    rows = dataset.split("val", "test")
+    if not rows:
+        work.warnings.append("no held-out split: all real images are the reference")
+    return from_dataset(dataset, rows or dataset.rows, size)
+
+
+def _training(folder: Path, size: int, work: Work) -> ImageSet | None:
+    if not is_dataset(folder):
+        return open_images(folder, size)
+    dataset = open_dataset(folder)
+    rows = dataset.split("train")
+    if dataset.split("val", "test") and rows:
+        return from_dataset(dataset, rows, size)
+    work.skip("everything that needs training images", f"no training split in {folder}")
+    return None
+
+
+def _warn_of_mix(sets: Sets, work: Work) -> None:
+    """A balanced synthetic set differs from the real one on purpose; distances count that too."""
+    findings = [name for name in sets.real.findings if name in sets.synthetic.findings]
+    if not findings:
+        return
+    gaps = np.abs(
+        (sets.real.columns(findings) == 1).mean(axis=0)
+        - (sets.synthetic.columns(findings) == 1).mean(axis=0)
+    )
+    widest = int(gaps.argmax())
+    if gaps[widest] > 0.05:
+        work.warnings.append(
+            f"the synthetic set has another mix of findings than the real one (widest: "
+            f"{findings[widest]}, {gaps[widest]:.0%} apart); distances and coverage include that"
+        )
