@@ -90,7 +90,8 @@ def macro_draws(
     per_finding = finding_draws(probabilities, labels, columns, weights)
     known = np.isfinite(per_finding)
     total: Floats = np.where(known, per_finding, 0.0).sum(axis=0)
-    return total / np.maximum(known.sum(axis=0), 1)
+    mean: Floats = total / np.maximum(known.sum(axis=0), 1)
+    return mean
 
 
 def finding_draws(

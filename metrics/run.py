@@ -121,6 +121,7 @@ def _judge(sets: Sets, work: Work) -> Classifier | None:
             steps=settings.classifier_steps,
             seed=settings.seed,
             image_size=settings.image_size,
+            device=select_device(settings.device).type,
         )
 
 

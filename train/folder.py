@@ -27,7 +27,6 @@ from synth.manifest import write_bytes
 # What may differ when a run goes on: how long, how often, where, and other verbs' sections.
 _FREE = {
     "run.out",
-    "data.workers",
     "train.steps",
     "train.device",
     "train.log_every",

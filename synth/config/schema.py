@@ -47,7 +47,6 @@ class DataSection(Section):
     dataset: Path = Path("dataset")
     size: PositiveInt | None = None  # pixels; None: the base model's native size
     balance: float = Field(0.0, ge=0.0, le=1.0)  # 0 natural frequencies, 1 every finding equal
-    workers: int = Field(0, ge=0)
 
 
 class OptimSection(Section):

@@ -34,6 +34,7 @@ EMBEDDING = 32
 _LEARNING_RATE = 4e-3
 _WEIGHT_DECAY = 1e-2
 _KEY = "classifier"
+_SLICE = 128  # images a forward pass
 _LEAST_SCHEDULE = 8  # steps; a one-cycle schedule of four divides by zero
 
 
@@ -53,6 +54,8 @@ class FindingNet(nn.Module):
         self.mix_norm = nn.BatchNorm2d(WIDTHS[-1])
         self.embed = nn.Linear(2 * WIDTHS[-1], EMBEDDING)
         self.head = nn.Linear(EMBEDDING, findings)
+        self.register_buffer("centre", torch.zeros(EMBEDDING))
+        self.register_buffer("spread", torch.ones(()))
 
     def features(self, grey: Tensor) -> Tensor:
         """float32 [N, 1, S, S] in [-1, 1] -> embedding float32 [N, 32]."""
@@ -64,6 +67,13 @@ class FindingNet(nn.Module):
         embedded: Tensor = self.embed(pooled)
         return embedded
 
+    def standard_features(self, grey: Tensor) -> Tensor:
+        """The embedding in units of its own spread: distances then mean the same in every fit.
+
+        One number scales all features, so that nearest neighbours stay what they are.
+        """
+        return (self.features(grey) - self.get_buffer("centre")) / self.get_buffer("spread")
+
     def forward(self, grey: Tensor) -> Tensor:
         """float32 [N, 1, S, S] in [-1, 1] -> logits float32 [N, findings]."""
         logits: Tensor = self.head(F.relu(self.features(grey)))
@@ -72,7 +82,7 @@ class FindingNet(nn.Module):
 
 @dataclass(frozen=True)
 class Classifier:
-    """A fitted judge; also an ``Extractor``: calling it gives the embedding.
+    """A fitted judge; also an ``Extractor``: calling it gives the standardized embedding.
 
     Attributes:
         network: the fitted network, in evaluation mode.
@@ -101,9 +111,8 @@ class Classifier:
 
     @torch.no_grad()
     def __call__(self, image_u8: Tensor) -> Tensor:
-        """uint8 [N, C, H, W] in 0..255 -> embedding float32 [N, 32]."""
-        device = next(self.network.parameters()).device
-        return self.network.features(grey_input(image_u8.to(device), self.image_size))
+        """uint8 [N, C, H, W] in 0..255 -> float32 [N, 32], unit mean variance while fitting."""
+        return self.network.standard_features(self._grey(image_u8))
 
     def features(self, image_u8: Tensor) -> NDArray[np.float32]:
         """uint8 [N, C, H, W] -> embedding float32 [N, 32], in batches."""
@@ -115,9 +124,12 @@ class Classifier:
 
         Good for ranking, not calibrated: rare findings are over-represented while fitting.
         """
-        embedded = in_batches(self, image_u8).to(next(self.network.parameters()).device)
-        logits = self.network.head(F.relu(embedded))
+        logits = torch.cat([self.network(self._grey(part)) for part in image_u8.split(_SLICE)])
         return np.asarray(torch.sigmoid(logits).cpu().numpy(), dtype=np.float32)
+
+    def _grey(self, image_u8: Tensor) -> Tensor:
+        device = next(self.network.parameters()).device
+        return grey_input(image_u8.to(device), self.image_size)
 
     def save(self, path: Path) -> None:
         """Write safetensors with findings and image size as metadata."""

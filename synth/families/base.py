@@ -148,8 +148,5 @@ class Family(Protocol):
             The ``weights_sha256`` that the folder will have when it is loaded.
         """
 
-    def scheduler(self, solver: str) -> Any:
-        """A fresh diffusers scheduler by solver name, set up for the process."""
-
     def to(self, device: torch.device) -> Family:
         """Move every component; returns itself."""

@@ -34,15 +34,6 @@ _PREDICTIONS: dict[str, Prediction] = {
     "v_prediction": "v_prediction",
     "sample": "sample",
 }
-_SOLVERS: dict[str, tuple[str, dict[str, Any]]] = {
-    "dpm++2m": (
-        "DPMSolverMultistepScheduler",
-        {"algorithm_type": "dpmsolver++", "solver_order": 2, "use_karras_sigmas": True},
-    ),
-    "ddim": ("DDIMScheduler", {"clip_sample": False, "set_alpha_to_one": False}),
-    "euler": ("EulerDiscreteScheduler", {"use_karras_sigmas": True}),
-    "unipc": ("UniPCMultistepScheduler", {"use_karras_sigmas": True}),
-}
 
 
 class StableDiffusion:
@@ -178,17 +169,6 @@ class StableDiffusion:
         if adapters.has_lora(self.denoiser):
             adapters.save_lora(self.denoiser, folder)
         return folder_sha256(folder, PARTS)
-
-    def scheduler(self, solver: str) -> Any:
-        """A fresh scheduler on this model's noise schedule.
-
-        Raises:
-            UsageError: no solver has that name.
-        """
-        if solver not in _SOLVERS:
-            raise UsageError("no such solver", got=solver, expected=", ".join(_SOLVERS))
-        name, options = _SOLVERS[solver]
-        return getattr(diffusers, name).from_config(self._scheduler.config, **options)
 
     def _scale(self) -> tuple[float, float]:
         config = self._vae.config

@@ -43,7 +43,15 @@ def test_denoiser_training_resumes_bit_for_bit(data: BaseImages, tmp_path: Path)
     def run(work: Path, progress: Progress) -> torch.nn.ModuleDict:
         encoder = new_text_encoder(tokenizer)
         return train_denoiser(
-            data, moments, tokenizer, encoder, work, steps=2, progress=progress, batch=2, save_every=1
+            data,
+            moments,
+            tokenizer,
+            encoder,
+            work,
+            steps=2,
+            progress=progress,
+            batch=2,
+            save_every=1,
         ).ema
 
     straight = run(tmp_path / "a", Silent())

@@ -141,14 +141,6 @@ def test_process_follows_the_scheduler(tmp_path, tiny_pipeline):
         load(folder)
 
 
-def test_schedulers_share_the_noise_schedule(family):
-    for solver in ("dpm++2m", "ddim", "euler", "unipc"):
-        alphas = family.scheduler(solver).alphas_cumprod.double()
-        torch.testing.assert_close(alphas, family.process.alphas_cumprod, rtol=0, atol=1e-7)
-    with pytest.raises(UsageError, match="no such solver"):
-        family.scheduler("magic")
-
-
 def test_hashes_follow_content(tmp_path, tiny_pipeline, family):
     folder = tmp_path / "copy"
     shutil.copytree(tiny_pipeline, folder)

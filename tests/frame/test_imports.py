@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 LEAVES = {
     *("config", "images", "dicom", "seeding", "manifest"),
-    *("provenance", "errors", "registry", "progress"),
+    *("provenance", "errors", "registry", "progress", "cores"),
 }
 MIDDLE = ["families", "data", "text", "extractors", "diffusion"]
 PACKAGES = ("synth", "train", "sample", "metrics")

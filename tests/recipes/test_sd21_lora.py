@@ -24,7 +24,7 @@ def test_train_then_sample(monkeypatch, capsys, tmp_path, tiny_pipeline, tiny_da
     small = [
         f"run.out={run}",
         f"model.weights={tiny_pipeline}",
-        f"data={{dataset: {tiny_dataset}, size: 32, workers: 0}}",
+        f"data={{dataset: {tiny_dataset}, size: 32}}",
         "model.rank=2",
         "model.alpha=2",
         *("train.steps=3", "train.batch=4", "train.micro_batch=2", "train.optim.warmup_steps=1"),

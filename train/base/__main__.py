@@ -24,7 +24,7 @@ def main(
     ),
     patients: Annotated[int, typer.Option(help="Phantom patients to learn from.")] = 2600,
     autoencoder_steps: int = 2600,
-    denoiser_steps: int = 5000,
+    denoiser_steps: int = 5200,
     threads: Annotated[int, typer.Option(help="Torch threads; part of the result's bits.")] = 1,
     workers: int = 2,
 ) -> None:

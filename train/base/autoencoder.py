@@ -69,7 +69,9 @@ def train_autoencoder(
         if (step + 1) % save_every == 0 or step + 1 == steps:
             save_state(path, {"vae": model}, optimizer, step + 1)
             quality = psnr(model, data.images[-32:])
-            progress.update(step + 1, steps, f"autoencoder loss {loss.detach():.4f} PSNR {quality:.2f} dB")
+            progress.update(
+                step + 1, steps, f"autoencoder loss {loss.detach():.4f} PSNR {quality:.2f} dB"
+            )
     model.register_to_config(scaling_factor=_scaling(model, images[:256]))
     return model.eval()
 
