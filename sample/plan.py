@@ -150,7 +150,8 @@ def _targets(
     if settings.kind == "balance":
         target = settings.target or 0
         missing = [name for name, rows in showing.items() if not rows]
-        notes = [f"{name}: no training text asks for it, so no image is made" for name in missing]
+        notes = [f"no training text asks for {', '.join(missing)}: no image of these is made"]
+        notes = notes if missing else []
         return {name: target for name, rows in showing.items() if rows}, notes
     return {}, []
 

@@ -24,6 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from synth.errors import SynthError
 
 SCHEMA_VERSION = 1
+NO_FINDING = "no_finding"  # a label that says that every other one is absent
 Label = Literal[1, 0, -1] | None  # present, absent, uncertain, not stated
 Split = Literal["train", "val", "test"]
 
@@ -105,8 +106,8 @@ class Dataset:
 
     @property
     def findings(self) -> tuple[str, ...]:
-        """The finding names used by the labels, sorted."""
-        return tuple(sorted({name for row in self.rows for name in row.labels}))
+        """The finding names used by the labels, sorted; ``no_finding`` is none."""
+        return tuple(sorted({name for row in self.rows for name in row.labels} - {NO_FINDING}))
 
 
 def open_dataset(folder: Path | str) -> Dataset:

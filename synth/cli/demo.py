@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from synth.cli.terminal import Terminal
     from synth.config import Config
 
-PATIENTS = 400
+PATIENTS = 700
 SIZE = 128  # pixels, where the configuration leaves it to the base model
 
 
