@@ -7,6 +7,7 @@ replaced by a black image.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +40,7 @@ class ImageSet:
         findings: what the columns of ``labels`` are.
         labels: float64 [N, findings]: 1 present, 0 absent, NaN uncertain or not stated.
         refused: files that could not be read, with the reason.
+        sources: sample ids of the real rows whose texts and labels a synthetic set was made from.
     """
 
     folder: Path
@@ -49,6 +51,15 @@ class ImageSet:
     findings: tuple[str, ...]
     labels: NDArray[np.float64]
     refused: tuple[str, ...] = ()
+    sources: frozenset[str] = frozenset()
+
+    @property
+    def digests(self) -> frozenset[bytes]:
+        """A hash of each image's grey levels: equal images are found whatever their file name."""
+        return frozenset(
+            hashlib.blake2b(image.numpy().tobytes(), digest_size=16).digest()
+            for image in self.image_u8
+        )
 
     def __len__(self) -> int:
         return len(self.names)
@@ -84,6 +95,9 @@ def from_dataset(dataset: Dataset, rows: Sequence[Row], size: int) -> ImageSet:
         groups=None if all(row.synthetic for row in rows) else tuple(patients),
         findings=findings,
         labels=_label_matrix(rows, findings),
+        sources=frozenset(
+            str(name) for row in rows if (name := (row.model_extra or {}).get("source_sample_id"))
+        ),
     )
 
 

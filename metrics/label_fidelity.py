@@ -2,15 +2,28 @@
 
 The same classifier on held-out real images is the ceiling: it says how much of a low score is the
 judge's own weakness.
+
+AUROC ranks, and so rewards faint differences between images that show nothing of a finding: the
+texts that ask for it differ in other ways from those that deny it. ``detected`` does not: the share
+of images asked to show a finding in which the judge sees it, at the threshold that it passes by
+mistake on 5 % of real images without it. Nothing learned gives about 0.05.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from metrics.arrays import Floats
 from metrics.finding_auroc import finding_table, macro_auroc, macro_columns
 from metrics.ingest import ImageSet
+from metrics.intervals import wilson
 from synth.extractors.classifier import Classifier
+
+FALSE_ALARMS = 0.05  # share of real images without a finding in which the judge sees it
+LEAST_WITHOUT = 20  # real images without a finding below which that share has no threshold
 
 
 def label_fidelity(
@@ -37,8 +50,11 @@ def label_fidelity(
     made, asked = judge.probabilities(synthetic.image_u8), synthetic.columns(findings)
     seen, truth = judge.probabilities(real.image_u8), real.columns(findings)
     table, ceiling = finding_table(made, asked, findings), finding_table(seen, truth, findings)
-    for name, row in table.items():
-        row |= {f"real_{key}": value for key, value in ceiling[name].items()}
+    thresholds = detection_thresholds(seen, truth)
+    for column, (name, row) in enumerate(table.items()):
+        real_row = ceiling[name] | _detected(seen, truth, column, thresholds)
+        row |= _detected(made, asked, column, thresholds)
+        row |= {f"real_{key}": value for key, value in real_row.items()}
     columns = macro_columns(asked)
     area, interval = macro_auroc(
         made, asked, columns, groups=synthetic.groups, resamples=resamples, seed=seed
@@ -55,3 +71,32 @@ def label_fidelity(
         "real_ci": None if real_interval is None else list(real_interval),
     }
     return {"macro": macro, "findings": table}
+
+
+def detection_thresholds(probabilities: NDArray[np.floating], truth: Floats) -> Floats:
+    """Probability that each finding exceeds in 5 % of real images without it; NaN where too few.
+
+    Args:
+        probabilities: [N, findings] on held-out real images.
+        truth: [N, findings], 1, 0 or NaN.
+
+    Returns:
+        float64 [findings].
+    """
+    thresholds = np.full(truth.shape[1], np.nan)
+    for column in range(truth.shape[1]):
+        without = probabilities[truth[:, column] == 0, column]
+        if len(without) >= LEAST_WITHOUT:
+            thresholds[column] = np.quantile(without.astype(np.float64), 1.0 - FALSE_ALARMS)
+    return thresholds
+
+
+def _detected(
+    probabilities: NDArray[np.floating], labels: Floats, column: int, thresholds: Floats
+) -> dict[str, Any]:
+    """Share above the threshold among images labelled 1, with Wilson's interval."""
+    asked = probabilities[labels[:, column] == 1, column]
+    if len(asked) == 0 or np.isnan(thresholds[column]):
+        return {"detected": None, "detected_ci": None}
+    count = int((asked > thresholds[column]).sum())
+    return {"detected": count / len(asked), "detected_ci": list(wilson(count, len(asked)))}

@@ -26,11 +26,16 @@ def psnr(image_u8: Tensor, other_u8: Tensor) -> Floats:
 
 @torch.no_grad()
 def reconstructed(family: Family, image_u8: Tensor, *, batch: int = 16) -> Tensor:
-    """Images through the autoencoder and back: uint8 [N, 1, S, S] in and out."""
-    parts = [
-        to_image_u8(family.decode_latents(family.encode_images(to_pixels(part)).mean)).cpu()
-        for part in image_u8.split(batch)
-    ]
+    """Images through the autoencoder and back: uint8 [N, 1, S, S] in and out.
+
+    A model of three channels gets grey repeated; the mean of what it gives back is taken.
+    """
+    device = next(family.denoiser.parameters()).device
+    parts = []
+    for part in image_u8.split(batch):
+        pixels = to_pixels(part.repeat(1, family.channels, 1, 1).to(device))
+        decoded = family.decode_latents(family.encode_images(pixels).mean)
+        parts.append(to_image_u8(decoded.float().mean(dim=1, keepdim=True)).cpu())
     return torch.cat(parts)
 
 

@@ -17,7 +17,9 @@
     record    the fields of ``Record``, lists for intervals, null for what does not apply
     fidelity  {"macro": {"auroc", "ci", "findings", "real_auroc", "real_ci"},
                "findings": {name: {"auroc", "ci", "n_positive", "n_negative",
-                                   "real_auroc", "real_ci", "real_n_positive", "real_n_negative"}}}
+                                   "real_auroc", "real_ci", "real_n_positive", "real_n_negative",
+                                   "detected", "detected_ci", "real_detected",
+                                   "real_detected_ci"}}}   see ``metrics.label_fidelity``
     arm       {"macro_auroc", "ci", "n_train", "delta", "delta_ci",
                "findings": {name: {"auroc", "ci", "n_positive", "n_negative", "delta", "delta_ci"}}}
 

@@ -29,7 +29,7 @@ from metrics.report_tables import (
     utility_rows,
 )
 from metrics.report_training import training
-from metrics.report_values import Scores, count, items, part, sentence, why_missing, words
+from metrics.report_values import NONE, Scores, count, items, part, sentence, why_missing, words
 from synth.manifest import Dataset, open_dataset, write_bytes
 
 _TEMPLATES = "templates"
@@ -168,6 +168,7 @@ def _fidelity(sources: _Sources) -> dict[str, Any]:
         "before": before,
         "taught": words(taught or ""),
         "lessons": shown,
+        "detected": any(row.detected not in ("", NONE) for row in rows),
         "chart": dot_chart(dots, name="fidelity", title=title) if dots else None,
         "why": "" if rows else sentence(why_missing(scores, ("label fidelity",), reason)),
         "why_no_before": "" if before else without,

@@ -71,6 +71,8 @@ class FidelityRow:
     real_ci: str
     n: str
     gain: str
+    detected: str
+    detected_real: str
 
 
 @dataclass(frozen=True)
@@ -211,8 +213,25 @@ def _fidelity_row(name: str, after: Scores, before: Scores, *, counts: bool) -> 
         real=number(after.get("real_auroc")),
         real_ci=interval(after.get("real_ci")),
         n=" / ".join(sides) if counts else "",
-        gain=number(gain(after, before), sign=True),
+        gain=number(gain(after, before), 3, sign=True),
+        detected=_detected(after, before) if counts else "",
+        detected_real=_detected_real(after) if counts else "",
     )
+
+
+def _detected(after: Scores, before: Scores) -> str:
+    """Shares of images in which the judge sees the finding, before and after: ``"12 → 88 %"``."""
+    share, earlier = finite(after.get("detected")), finite(before.get("detected"))
+    if share is None:
+        return NONE
+    return (
+        f"{100 * share:.0f} %" if earlier is None else f"{100 * earlier:.0f} → {100 * share:.0f} %"
+    )
+
+
+def _detected_real(after: Scores) -> str:
+    share = finite(after.get("real_detected"))
+    return "" if share is None else f"real {100 * share:.0f} %"
 
 
 def gain(after: Scores, before: Scores) -> float | None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from metrics.distances import ExtractorFacts, Features, distance_records
 from metrics.ingest import ImageSet
@@ -32,6 +34,7 @@ from synth.provenance import versions
 
 MIN_JUDGE = 40  # labelled training images below which no classifier is worth fitting
 GALLERY = 8  # closest pairs kept
+_REBUILT = 128  # images through the autoencoder; more would hardly narrow the interval
 _PIXELS = 32  # side at which images are compared for copies
 
 
@@ -133,17 +136,39 @@ def _distances(sets: Sets, judge: Classifier | None, work: Work) -> dict[str, Re
     else:
         extractor = EXTRACTORS.get(name)()
     facts = ExtractorFacts(
-        extractor.name, extractor.id, extractor.weights_sha256, extractor.preprocessing
+        extractor.name,
+        f"{extractor.id}, standardized",
+        extractor.weights_sha256,
+        f"{extractor.preprocessing}; features standardized on real images",
     )
+    # One unit a feature: a kernel distance of raw embeddings would be a number without a scale.
+    scale = _Scale.of(_features(extractor, sets.train or sets.real).values)
     records, missing = distance_records(
-        _features(extractor, sets.real),
-        _features(extractor, sets.synthetic),
+        scale(_features(extractor, sets.real)),
+        scale(_features(extractor, sets.synthetic)),
         facts=facts,
         k=work.settings.nearest_k,
         seed=work.settings.seed,
     )
     work.missing.extend(missing)
     return records
+
+
+@dataclass(frozen=True)
+class _Scale:
+    """Mean and spread of each feature over real images, which none of the scores may change."""
+
+    mean: NDArray[np.floating]
+    spread: NDArray[np.floating]
+
+    @classmethod
+    def of(cls, values: NDArray[np.floating]) -> _Scale:
+        exact = values.astype(np.float64)
+        spread = exact.std(axis=0)
+        return cls(exact.mean(axis=0), np.where(spread > 0, spread, 1.0))
+
+    def __call__(self, features: Features) -> Features:
+        return Features((features.values - self.mean) / self.spread, features.groups)
 
 
 def _features(extractor: Extractor, images: ImageSet) -> Features:
@@ -271,16 +296,19 @@ def _reconstruction(weights: str | None, sets: Sets, work: Work) -> dict[str, An
     if size != family.size:
         work.skip("reconstruction", f"images of {size} px, a model of {family.size} px")
         return None
+    shown = np.linspace(0, len(sets.real) - 1, min(len(sets.real), _REBUILT)).astype(int)
+    groups = sets.real.groups
     estimate = reconstruction_psnr(
         family,
-        sets.real.image_u8,
-        groups=sets.real.groups,
+        sets.real.image_u8[torch.from_numpy(shown)],
+        groups=None if groups is None else [groups[index] for index in shown],
         resamples=work.settings.bootstrap,
         seed=work.settings.seed,
     )
     facts = ExtractorFacts("autoencoder", f"autoencoder-{family.image_encoder_sha256[:12]}", "", "")
     record = _record(estimate, sets, facts, work, "how well the autoencoder keeps held-out images")
-    return {"psnr": record | {"higher_is_better": True}}
+    counts = {"n_real": len(shown), "n_synthetic": 0}
+    return {"psnr": record | counts | {"higher_is_better": True}}
 
 
 def _provenance(

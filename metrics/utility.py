@@ -27,7 +27,9 @@ from synth.cores import usable_cores
 from synth.errors import SynthError
 from synth.extractors.classifier import fit_classifier, one_thread
 from synth.progress import Progress, Silent
+from synth.seeding import numpy_rng
 
+_WORTH_PROCESSES = 10_000  # images shown in all, about as long as starting the processes
 ARMS = ("real", "real+synthetic", "synthetic")
 
 
@@ -74,9 +76,10 @@ def downstream_utility(
         The ``utility`` structure of ``metrics.records``; ``delta`` is the gain over ``real``.
 
     Raises:
-        SynthError: a test patient is among the training images.
+        SynthError: a test patient, image or report is among the training images.
     """
     refuse_leak(real, test)
+    refuse_leak(synthetic, test)
     progress = progress or Silent()
     arms = _arms(real, synthetic, tuple(findings))
     jobs = [
@@ -92,6 +95,7 @@ def downstream_utility(
         progress.update(done, len(jobs), f"classifier on {job.arm}")
     truth = test.columns(findings)
     weights = resampling_weights(len(test), test.groups, resamples=resamples, seed=seed)
+    picks = _seed_picks(settings.seeds, resamples, seed)
     return {
         "steps": settings.steps,
         "seeds": settings.seeds,
@@ -99,7 +103,7 @@ def downstream_utility(
         "n_test": len(test),
         "n_test_patients": len(set(test.groups or test.ids)),
         "arms": {
-            arm: _arm(found[arm], found["real"], truth, tuple(findings), weights)
+            arm: _arm(found[arm], found["real"], truth, tuple(findings), weights, picks)
             | {"n_train": len(arms[arm][0])}
             for arm in arms
         },
@@ -107,19 +111,28 @@ def downstream_utility(
 
 
 def refuse_leak(train: ImageSet, test: ImageSet) -> None:
-    """Stop when a patient is on both sides.
+    """Stop when a patient, an image or a source report is on both sides.
+
+    Patients are compared where both sides know them; images by their grey levels, since two plain
+    folders may well use the same file names for different images.
 
     Raises:
-        SynthError: naming how many.
+        SynthError: naming what is shared, and how many.
     """
-    shared = set(train.groups or train.ids) & set(test.groups or test.ids)
-    if shared:
-        raise SynthError(
-            "test patients are among the training images, so utility would mean nothing",
-            where=test.folder,
-            got=f"{len(shared)} shared patients",
-            fix="Use a dataset with patient-disjoint splits, as `synth prepare` makes.",
-        )
+    shared = {
+        "patients": set(train.groups or ()) & set(test.groups or ()),
+        "images": train.digests & test.digests,
+        "source reports": train.sources & set(test.ids),
+    }
+    for kind, both in shared.items():
+        if both:
+            raise SynthError(
+                f"test {kind} are among the training images, so scores would mean nothing",
+                where=train.folder,
+                got=f"{len(both)} shared {kind}, with {test.folder}",
+                expected="none",
+                fix="Use a dataset with patient-disjoint splits, as `synth prepare` makes.",
+            )
 
 
 def _arms(
@@ -137,7 +150,8 @@ def _arms(
 def _trained(jobs: Sequence[_Job]) -> Iterator[NDArray[np.float32]]:
     """Each job on one thread, one job a core: the same bits on any machine."""
     workers = min(len(jobs), usable_cores())
-    if workers <= 1:
+    presentations = sum(job.settings.steps * job.settings.batch for job in jobs)
+    if workers <= 1 or presentations < _WORTH_PROCESSES:
         yield from map(_train, jobs)
         return
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
@@ -164,14 +178,15 @@ def _arm(
     truth: Floats,
     findings: tuple[str, ...],
     weights: Floats,
+    picks: Floats,
 ) -> dict[str, Any]:
     columns = macro_columns(truth)
-    draws = np.mean([macro_draws(run, truth, columns, weights) for run in runs], axis=0)
-    base_draws = np.mean([macro_draws(run, truth, columns, weights) for run in baseline], axis=0)
+    draws = _over_seeds([macro_draws(run, truth, columns, weights) for run in runs], picks)
+    base_draws = _over_seeds([macro_draws(run, truth, columns, weights) for run in baseline], picks)
     value, base = _macro(runs, truth, columns), _macro(baseline, truth, columns)
     every = range(len(findings))
-    per = np.mean([finding_draws(run, truth, every, weights) for run in runs], axis=0)
-    base_per = np.mean([finding_draws(run, truth, every, weights) for run in baseline], axis=0)
+    per = _over_seeds([finding_draws(run, truth, every, weights) for run in runs], picks)
+    base_per = _over_seeds([finding_draws(run, truth, every, weights) for run in baseline], picks)
     tables = [finding_table(run, truth, findings) for run in runs]
     base_tables = [finding_table(run, truth, findings) for run in baseline]
     return {
@@ -184,6 +199,25 @@ def _arm(
             for column, name in enumerate(findings)
         },
     }
+
+
+def _seed_picks(seeds: int, resamples: int, seed: int) -> Floats:
+    """How much each training seed weighs in each resample: [seeds, resamples], columns sum to 1.
+
+    Seeds are resampled together with patients, so that an interval holds the luck of training too.
+    """
+    rng = numpy_rng("metrics", "utility-seeds", seed)
+    counts = rng.multinomial(seeds, np.full(seeds, 1.0 / seeds), size=resamples)
+    return np.asarray(counts.T / seeds, dtype=np.float64)
+
+
+def _over_seeds(draws: Sequence[Floats], picks: Floats) -> Floats:
+    """Mean over seeds of [..., resamples] draws, weighted by ``picks``."""
+    total: Floats = sum(
+        (weight * one for weight, one in zip(picks, draws, strict=True)),
+        start=np.zeros_like(draws[0]),
+    )
+    return total
 
 
 def _macro(

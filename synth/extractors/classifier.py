@@ -203,6 +203,7 @@ def fit_classifier(
         loss.backward()
         optimizer.step()
         schedule.step()
+    _standardize(network, images)
     return _fitted(network, tuple(findings), image_size)
 
 
@@ -257,7 +258,20 @@ def _build(findings: int, seed: int) -> FindingNet:
                 for parameter in module.parameters():
                     uniform = torch.rand(parameter.shape, generator=generator)
                     parameter.copy_((2.0 * uniform - 1.0) * bound)
+        network.get_buffer("centre").zero_()
+        network.get_buffer("spread").fill_(1.0)
     return network
+
+
+@torch.no_grad()
+def _standardize(network: FindingNet, images: Tensor) -> None:
+    """Set centre and spread so that the embeddings of the training images have unit variance."""
+    network.eval()
+    device = next(network.parameters()).device
+    embedded = torch.cat([network.features(part.to(device)) for part in images.split(_SLICE)])
+    network.get_buffer("centre").copy_(embedded.mean(dim=0))
+    deviation = embedded - network.get_buffer("centre")
+    network.get_buffer("spread").copy_(deviation.square().mean().sqrt().clamp_min(1e-6))
 
 
 def _balanced_order(

@@ -190,3 +190,11 @@ def test_one_thread_gives_the_threads_back() -> None:
     with one_thread():
         assert torch.get_num_threads() == 1
     assert torch.get_num_threads() == before
+
+
+def test_features_have_unit_variance_on_the_training_images(
+    data: tuple[Tensor, Floats], fitted: Classifier
+) -> None:
+    features = fitted.features(data[0])
+    np.testing.assert_allclose(features.mean(axis=0), 0.0, atol=1e-4)
+    assert np.mean(features**2) == pytest.approx(1.0, rel=1e-3)
