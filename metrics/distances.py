@@ -160,9 +160,11 @@ def _floor(
 ) -> Floor | None:
     """The metric between two real halves that share no patient, and of synthetic at that N."""
     first, second = halves(len(real), real.groups, seed=seed)
-    size = len(first)
+    # Not more than there are synthetic images, so that both columns stand at one N.
+    size = min(len(first), max(len(synthetic), 10))
     if size < 10:
         return None
+    first, second = first[:size], second[:size]
     values = np.asarray(real.values, dtype=np.float64)
     made = _subsample(synthetic, size, seed, "floor").values if len(synthetic) >= size else None
     same = None if made is None else measure(values[first], np.asarray(made, dtype=np.float64))

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from metrics.distances import ExtractorFacts, Features, distance_records
 from metrics.ingest import ImageSet
@@ -137,15 +135,13 @@ def _distances(sets: Sets, judge: Classifier | None, work: Work) -> dict[str, Re
         extractor = EXTRACTORS.get(name)()
     facts = ExtractorFacts(
         extractor.name,
-        f"{extractor.id}, standardized",
+        extractor.id,
         extractor.weights_sha256,
-        f"{extractor.preprocessing}; features standardized on real images",
+        extractor.preprocessing,
     )
-    # One unit a feature: a kernel distance of raw embeddings would be a number without a scale.
-    scale = _Scale.of(_features(extractor, sets.train or sets.real).values)
     records, missing = distance_records(
-        scale(_features(extractor, sets.real)),
-        scale(_features(extractor, sets.synthetic)),
+        _features(extractor, sets.real),
+        _features(extractor, sets.synthetic),
         facts=facts,
         k=work.settings.nearest_k,
         seed=work.settings.seed,
@@ -154,25 +150,9 @@ def _distances(sets: Sets, judge: Classifier | None, work: Work) -> dict[str, Re
     return records
 
 
-@dataclass(frozen=True)
-class _Scale:
-    """Mean and spread of each feature over real images, which none of the scores may change."""
-
-    mean: NDArray[np.floating]
-    spread: NDArray[np.floating]
-
-    @classmethod
-    def of(cls, values: NDArray[np.floating]) -> _Scale:
-        exact = values.astype(np.float64)
-        spread = exact.std(axis=0)
-        return cls(exact.mean(axis=0), np.where(spread > 0, spread, 1.0))
-
-    def __call__(self, features: Features) -> Features:
-        return Features((features.values - self.mean) / self.spread, features.groups)
-
-
 def _features(extractor: Extractor, images: ImageSet) -> Features:
-    return Features(in_batches(extractor, images.image_u8).numpy(), images.groups)
+    with one_thread():
+        return Features(in_batches(extractor, images.image_u8).numpy(), images.groups)
 
 
 def _fidelity(
@@ -183,13 +163,14 @@ def _fidelity(
     if not set(made.findings) & set(judge.findings):
         work.skip(what, f"no conditioned labels in {made.folder}")
         return None
-    return label_fidelity(
-        judge,
-        synthetic=made,
-        real=sets.real,
-        resamples=work.settings.bootstrap,
-        seed=work.settings.seed,
-    )
+    with one_thread():
+        return label_fidelity(
+            judge,
+            synthetic=made,
+            real=sets.real,
+            resamples=work.settings.bootstrap,
+            seed=work.settings.seed,
+        )
 
 
 def _memorization(sets: Sets, work: Work) -> dict[str, Any] | None:

@@ -11,6 +11,7 @@ from metrics.ingest import ImageSet, from_dataset, is_dataset, native_size, open
 from metrics.records import Missing
 from metrics.utility import refuse_leak
 from synth.config.schema import MetricsSection
+from synth.errors import SynthError
 from synth.manifest import open_dataset
 from synth.progress import Progress
 
@@ -52,7 +53,7 @@ def open_sets(
     sets = Sets(
         real=_held_out(real, size, work),
         synthetic=open_images(synthetic, size),
-        train=None if trained is None else _training(trained, size, work),
+        train=None if trained is None else _training(trained, size, work, same=trained == real),
         before=None if before is None else open_images(before, size),
     )
     for role in (sets.real, sets.synthetic):
@@ -63,8 +64,17 @@ def open_sets(
             )
     if sets.train is not None:
         refuse_leak(sets.train, sets.real)
+    _warn_of_overlap(sets, work)
     _warn_of_mix(sets, work)
     return sets
+
+
+def _warn_of_overlap(sets: Sets, work: Work) -> None:
+    """Synthetic images that are test images, or were made from a test report, flatter any score."""
+    try:
+        refuse_leak(sets.synthetic, sets.real)
+    except SynthError as error:
+        work.warnings.append(str(error))
 
 
 def _held_out(folder: Path, size: int, work: Work) -> ImageSet:
@@ -78,12 +88,13 @@ def _held_out(folder: Path, size: int, work: Work) -> ImageSet:
     return from_dataset(dataset, rows or dataset.rows, size)
 
 
-def _training(folder: Path, size: int, work: Work) -> ImageSet | None:
+def _training(folder: Path, size: int, work: Work, *, same: bool) -> ImageSet | None:
+    """The training split; of the reference's own folder only where something is held out."""
     if not is_dataset(folder):
         return open_images(folder, size)
     dataset = open_dataset(folder)
     rows = dataset.split("train")
-    if dataset.split("val", "test") and rows:
+    if rows and (dataset.split("val", "test") or not same):
         return from_dataset(dataset, rows, size)
     work.skip("everything that needs training images", f"no training split in {folder}")
     return None

@@ -26,9 +26,6 @@ class PlannedRow:
     labels: dict[str, Label]
     seed: int
     source_sample_id: str
-    view: str | None = None
-    sex: str | None = None
-    age_band: str | None = None
 
 
 class FindingCount(NamedTuple):
@@ -229,9 +226,6 @@ def _planned(index: int, row: Row, *, seed: int) -> PlannedRow:
         labels=dict(row.labels),
         seed=seed_from("sample", seed, sample_id),
         source_sample_id=row.sample_id,
-        view=row.view,
-        sex=row.sex,
-        age_band=row.age_band,
     )
 
 

@@ -1,7 +1,8 @@
 """What a configuration file may say: one strict, frozen model a section. Imports no torch.
 
-Units: learning-rate and EMA schedules, cadences and logs count *images seen*, unless the name says
-``steps`` (one optimiser update) or, in ``sample``, solver steps.
+Units: ``steps``, ``warmup_steps`` and everything ``_every`` count optimiser updates; in ``sample``,
+``steps`` are solver steps. Rates and EMA are computed from images seen, so that a resumed run
+needs one integer.
 """
 
 from __future__ import annotations
@@ -115,6 +116,10 @@ class PlanSection(Section):
             raise ValueError("plan `balance` needs `target`, the number of images a finding")
         if self.kind == "counts" and not self.counts:
             raise ValueError("plan `counts` needs `counts`, such as {pneumothorax: 200}")
+        if self.kind != "balance" and self.target is not None:
+            raise ValueError(f"plan `{self.kind}` has no use for `target`; did you mean `balance`?")
+        if self.kind != "counts" and self.counts:
+            raise ValueError(f"plan `{self.kind}` has no use for `counts`; did you mean `counts`?")
         return self
 
 

@@ -84,7 +84,7 @@ def test_shipped_base_is_small_and_opens_with_plain_diffusers() -> None:
     files = [path for path in folder.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) <= 12_000_000
     assert not [path for path in files if path.suffix in {".bin", ".pt", ".pkl", ".ckpt"}]
-    pipeline = StableDiffusionPipeline.from_pretrained(folder, torch_dtype=torch.float32)
+    pipeline = StableDiffusionPipeline.from_pretrained(folder).to(torch.float32)
     pipeline.set_progress_bar_config(disable=True)
     image = pipeline(
         "Severe cardiomegaly.",
@@ -96,17 +96,15 @@ def test_shipped_base_is_small_and_opens_with_plain_diffusers() -> None:
 
 
 def test_shipped_autoencoder_reaches_32_db_on_unseen_phantoms() -> None:
-    pipeline = StableDiffusionPipeline.from_pretrained(
-        resolve_weights("builtin:tiny"), torch_dtype=torch.float32
-    )
+    pipeline = StableDiffusionPipeline.from_pretrained(resolve_weights("builtin:tiny"))
+    pipeline.to(torch.float32)
     studies = [draw_patient(424_242, index).studies[0] for index in range(24)]
     images = np.stack([grey_to_u8(fit_square(render(study, 256), 128)) for study in studies])
     assert psnr(pipeline.vae, images) >= 32.0
 
 
 def test_the_unseen_finding_is_in_the_vocabulary_all_the_same() -> None:
-    pipeline = StableDiffusionPipeline.from_pretrained(
-        resolve_weights("builtin:tiny"), torch_dtype=torch.float32
-    )
+    pipeline = StableDiffusionPipeline.from_pretrained(resolve_weights("builtin:tiny"))
+    pipeline.to(torch.float32)
     for name in UNSEEN:
         assert pipeline.tokenizer.tokenize(name) == [f"{name}</w>"]

@@ -56,6 +56,25 @@ def test_every_part_on_a_prepared_dataset(tmp_path: Path, tiny_dataset: Path) ->
     assert scores["memorization"]["pairs"][0]["distance"] == 0.0
 
 
+def test_test_images_among_the_synthetic_ones_are_warned_of(tiny_dataset: Path) -> None:
+    scores = evaluate(real=tiny_dataset, synthetic=tiny_dataset, settings=QUICK)
+    assert any("are among the training images" in text for text in scores.warnings)
+
+
+def test_a_training_set_of_its_own_needs_no_held_out_split(
+    tmp_path: Path, tiny_dataset: Path
+) -> None:
+    train = tmp_path / "train"
+    shutil.copytree(tiny_dataset, train)
+    table = train / "metadata.jsonl"
+    rows = [json.loads(line) for line in table.read_text().splitlines()]
+    kept = [row for row in rows if row["split"] == "train"]
+    table.write_text("".join(json.dumps(row) + "\n" for row in kept))
+    scores = evaluate(real=tiny_dataset, synthetic=tiny_dataset, train=train, settings=QUICK)
+    assert scores.memorization is not None
+    assert scores.memorization["n_train"] == len(kept)
+
+
 def test_two_plain_folders_and_what_cannot_be_said(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     for name in ("a", "b"):

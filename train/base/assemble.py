@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from pathlib import Path
 
 import torch
@@ -15,15 +16,15 @@ _CARD = """# builtin:tiny
 
 A tiny report-conditioned latent diffusion model of phantom chest radiographs: 128 pixels, one grey
 channel. Trained on computed phantoms alone by `python -m train.base WORK`; it has never seen an
-image of a person, nor the word or the picture of a hiatal hernia. For demonstrations and tests;
-not for any clinical use.
+image of a person, nor the picture of a hiatal hernia, and no prompt it was trained on names one.
+For demonstrations and tests; not for any clinical use.
 
 It is an ordinary diffusers pipeline: `StableDiffusionPipeline.from_pretrained(folder)`.
 """
 
 
 def assemble(out: Path, vae: AutoencoderKL, denoiser: Denoiser, tokenizer: CLIPTokenizer) -> None:
-    """Write ``out`` in fp16 safetensors; the trained modules themselves are not changed."""
+    """Write ``out`` in fp16 safetensors; the modules given stay in full precision."""
     scheduler = DDIMScheduler(
         **SCHEDULE,
         beta_schedule="scaled_linear",
@@ -33,10 +34,10 @@ def assemble(out: Path, vae: AutoencoderKL, denoiser: Denoiser, tokenizer: CLIPT
         steps_offset=1,
     )
     pipeline = StableDiffusionPipeline(
-        vae=vae,
-        text_encoder=denoiser.text_encoder,
+        vae=deepcopy(vae),
+        text_encoder=deepcopy(denoiser.text_encoder),
         tokenizer=tokenizer,
-        unet=denoiser.unet,
+        unet=deepcopy(denoiser.unet),
         scheduler=scheduler,
         safety_checker=None,
         feature_extractor=None,

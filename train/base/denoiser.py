@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,7 +62,7 @@ def new_unet() -> UNet2DConditionModel:
 @torch.no_grad()
 def encode_all(vae: AutoencoderKL, data: BaseImages, work: Path) -> tuple[Tensor, Tensor]:
     """Scaled posterior means and standard deviations of all images, [N, 4, 16, 16] each."""
-    path = work / "latents.npz"
+    path = work / f"latents-{_digest(vae)}.npz"  # another autoencoder, other latents
     if not path.is_file():
         parts = [
             vae.encode(to_pixels(torch.from_numpy(part)[:, None])).latent_dist
@@ -70,7 +71,10 @@ def encode_all(vae: AutoencoderKL, data: BaseImages, work: Path) -> tuple[Tensor
         scale = vae.config.scaling_factor
         mean = torch.cat([part.mean for part in parts]).numpy() * scale
         std = torch.cat([part.std for part in parts]).numpy() * scale
-        np.savez(path, mean=mean, std=std)
+        work.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_suffix(".tmp.npz")
+        np.savez(temporary, mean=mean, std=std)
+        temporary.replace(path)
     stored = np.load(path)
     return torch.from_numpy(stored["mean"]), torch.from_numpy(stored["std"])
 
@@ -116,6 +120,13 @@ def train_denoiser(
             save_state(path, {"model": model, "ema": ema}, optimizer, step + 1)
             progress.update(step + 1, steps, f"denoiser loss {average:.4f}")
     return Denoiser(ema["unet"].eval(), ema["text"].eval(), ema)
+
+
+def _digest(vae: AutoencoderKL) -> str:
+    digest = hashlib.sha256()
+    for tensor in vae.state_dict().values():
+        digest.update(tensor.contiguous().numpy().tobytes())
+    return digest.hexdigest()[:12]
 
 
 def _schedule(step: int, steps: int) -> float:

@@ -35,7 +35,7 @@ class BaseImages:
 
 def base_images(work: Path, *, patients: int, size: int, workers: int) -> BaseImages:
     """Render the base cohort into ``work``, or read it back when it is there."""
-    array_path, table_path = work / "images.npy", work / "images.json"
+    array_path, table_path = work / f"images-{patients}.npy", work / f"images-{patients}.json"
     if not table_path.is_file():
         work.mkdir(parents=True, exist_ok=True)
         rows = [row for group in _rendered(patients, size, workers) for row in group]
