@@ -50,12 +50,12 @@ class Checkpoint:
 
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint, *, keep: int) -> Path:
-    """Write a checkpoint, verify it, then delete all but the newest ``keep``.
+    """Write a checkpoint, verify it, then delete older ones but the newest ``keep`` sound.
 
     Args:
         folder: the run's ``checkpoints`` folder.
         checkpoint: what to write, under ``str(images_seen)``.
-        keep: how many stay.
+        keep: how many sound ones stay, this one among them.
 
     Raises:
         SynthError: what was written does not read back; older checkpoints are kept.
@@ -72,9 +72,16 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint, *, keep: int) -> Path:
     _commit(staging, target)
     if problem := find_damage(target):
         raise SynthError("the checkpoint does not read back", where=target, got=problem)
-    for old in checkpoints(folder)[:-keep]:
-        shutil.rmtree(old)
+    _prune(folder, target, keep)
     return target
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove ``.NAME.PID.staging`` folders of processes that are gone; the caller holds the run."""
+    for path in folder.glob(".*.staging"):
+        pid = path.name.split(".")[-2]
+        if pid.isdigit() and not _is_alive(int(pid)):
+            shutil.rmtree(path)
 
 
 def checkpoints(folder: Path) -> list[Path]:
@@ -123,6 +130,28 @@ def find_damage(path: Path) -> str:
         if sha256_file(file) != facts["sha256"]:
             return f"{name} does not match its SHA-256"
     return ""
+
+
+def _prune(folder: Path, target: Path, keep: int) -> None:
+    """Delete what is older than ``target``; a damaged one counts for nothing, however new."""
+    found = checkpoints(folder)
+    sound = [path for path in found if path != target and not find_damage(path)]
+    kept = sound[max(0, len(sound) - keep + 1) :]
+    for path in found:
+        if int(path.name) < int(target.name) and path not in kept:
+            shutil.rmtree(path)
+
+
+def _is_alive(pid: int) -> bool:
+    if os.name != "posix":  # signal 0 is no question elsewhere
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):  # of another user, or no process id at all
+        return True
+    return True
 
 
 def _read(path: Path) -> Checkpoint:

@@ -12,6 +12,7 @@ from synth.families.base import Family
 from synth.families.device import select_precision
 from synth.manifest import write_json
 from synth.provenance import versions
+from train.folder import split_sha256
 from train.session import Session, unwrapped, validate
 
 
@@ -59,6 +60,7 @@ def _facts(session: Session) -> dict[str, Any]:
         "attention": {"requested": config.model.attention, "ran": session.family.kernel},
         "trainable_parameters": sum(p.numel() for _, p in training.trainable),
         "base_weights_sha256": session.family.weights_sha256,
+        "train_split_sha256": split_sha256(session.dataset),
         "train_images": len(examples.train),
         "validation_images": len(examples.val),
         "distinct_prompts": examples.prompts,

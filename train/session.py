@@ -19,7 +19,7 @@ from synth.families.base import Family
 from synth.families.device import select_device, select_precision
 from synth.manifest import Dataset, open_dataset
 from synth.progress import Progress
-from train.checkpoint import Checkpoint, load_latest, save_checkpoint
+from train.checkpoint import Checkpoint, load_latest, remove_leftovers, save_checkpoint
 from train.examples import Examples, build_examples
 from train.log import Log
 from train.loop import Step, Training
@@ -54,6 +54,9 @@ def open_session(config: Config, progress: Progress) -> Session:
     """Load everything, and go back to the newest sound checkpoint."""
     dataset = open_dataset(config.data.dataset)
     accelerator = _accelerator(config)
+    if accelerator.is_main_process:  # it holds the run folder
+        for folder in (config.run.out, config.run.out / "checkpoints"):
+            remove_leftovers(folder)
     progress.stage("loading the model")
     family = load_family(config.model, device=accelerator.device, dtype=torch.float32)
     with accelerator.main_process_first():  # the others then find everything in the cache

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from synth.data.prepare import PrepareSummary
 
 MAX_SHOWN = 20
+MAX_SUFFIXES = 5
 
 
 @app.command(
@@ -69,6 +70,11 @@ def prepare(
             workers=workers or usable_cores(),
             progress=terminal,
         )
+        if not secret and not summary.phantom:
+            terminal.note(
+                "note: whoever knows the seed can recompute the pseudonyms from identifiers; "
+                "give --secret or SYNTH_SECRET"
+            )
         facts = asdict(summary) | {"folder": str(dataset)}
         terminal.answer(facts, _account(summary), code=summary.exit_code)
 
@@ -76,16 +82,27 @@ def prepare(
 def _account(summary: PrepareSummary) -> list[RenderableType]:
     counts = f"{summary.inputs} inputs, {summary.duplicates} duplicates, {summary.new} new"
     lines: list[RenderableType] = [f"{summary.ok} images in {summary.folder} ({counts})"]
+    if summary.updated:
+        lines.append(f"{summary.updated} updated from changed reports")
     if summary.findings:
         rows = [(name, str(count)) for name, count in summary.findings.items()]
         lines.append(table("Images by finding", ("finding", "images"), rows))
     if summary.reports_without_image:
         lines.append(f"{summary.reports_without_image} reports without an image")
+    if summary.skipped:
+        lines.append(f"{summary.skipped} files skipped ({_suffixes(summary.skipped_suffixes)})")
     if summary.quarantined:
         why = ", ".join(f"{code} {count}" for code, count in summary.codes.items())
         place = summary.folder / "quarantine.jsonl"
         lines.append(f"{summary.quarantined} quarantined ({why}): see {place}")
     return lines
+
+
+def _suffixes(counts: dict[str, int]) -> str:
+    """The commonest first: ``.docx 2, .xml 1``."""
+    shown = [f"{suffix} {count}" for suffix, count in list(counts.items())[:MAX_SUFFIXES]]
+    more = sum(list(counts.values())[MAX_SUFFIXES:])
+    return ", ".join(shown + ([f"others {more}"] if more else []))
 
 
 def _fractions(text: str) -> tuple[float, float, float]:

@@ -17,7 +17,7 @@ from PIL import Image
 
 from synth.data.inputs import IMAGE_SUFFIXES, Input, read_head
 from synth.data.raster import read_raster
-from synth.dicom import DecodeLimits, DicomImage, Identity, Unreadable, Voi, read_grey
+from synth.dicom import DecodeLimits, DicomImage, Identity, Unreadable, Voi, identify, read_grey
 from synth.images import fit_square, grey_to_u8
 
 _CHUNK = 8  # files handed to a worker at once
@@ -53,9 +53,13 @@ def convert(options: ConvertOptions, item: Input) -> Converted:
     """Decode, pad to a square, resize, encode; never raises for a bad file."""
     try:
         _sniff(item.path)
+        if item.kind == "unsupported":
+            detail = f"{item.path.suffix.lower()} images are not read"
+            raise Unreadable("unsupported_format", detail, "Save it as PNG without loss, or DICOM")
         image = _read(item.path, item.kind, options)
     except Unreadable as refusal:
-        return Converted(item, refusal=refusal)
+        identity = identify(item.path, options.limits) if item.kind == "dicom" else Identity()
+        return Converted(item, refusal=refusal, identity=identity)  # it may still have a report
     square = grey_to_u8(fit_square(image.grey, options.size))
     buffer = io.BytesIO()
     Image.fromarray(square).save(buffer, format="PNG", compress_level=6)

@@ -10,10 +10,11 @@ from typing import Literal
 
 from synth.errors import SynthError
 
-Kind = Literal["dicom", "raster", "table", "text", "terms", "hidden", "other"]
+Kind = Literal["dicom", "raster", "table", "text", "terms", "hidden", "unsupported", "other"]
 
 IMAGE_SUFFIXES = frozenset((".dcm", ".dicom", ".ima", ".png", ".jpg", ".jpeg"))
 _RASTER_SUFFIXES = frozenset((".png", ".jpg", ".jpeg"))
+_UNREAD_SUFFIXES = frozenset((".tif", ".tiff", ".bmp", ".webp", ".gif"))  # images all the same
 _TABLE_SUFFIXES = frozenset((".csv", ".tsv", ".jsonl"))
 _PROSE = frozenset(("readme", "license", "licence", "sha256sums", "checksums", "md5sums"))
 
@@ -41,7 +42,7 @@ class Inputs:
     @property
     def images(self) -> tuple[Input, ...]:
         """What must come out as ok, quarantined or duplicate."""
-        return self.of("dicom", "raster")
+        return self.of("dicom", "raster", "unsupported")
 
     @property
     def counts(self) -> dict[str, int]:
@@ -53,7 +54,7 @@ def scan(source: Path) -> Inputs:
     """Walk a folder without following links; never opens what is not a regular file.
 
     A file is an image if its first bytes say so or its suffix does: a damaged ``.dcm`` must end in
-    the quarantine, not be overlooked.
+    the quarantine, not be overlooked. So must an image in a format that is not read.
 
     Raises:
         SynthError: the folder is missing, or empty.
@@ -102,7 +103,7 @@ def _by_content(path: Path, suffix: str) -> Kind:
         return "raster"
     if suffix in IMAGE_SUFFIXES:
         return "raster" if suffix in _RASTER_SUFFIXES else "dicom"
-    return "other"
+    return "unsupported" if suffix in _UNREAD_SUFFIXES else "other"
 
 
 def read_head(path: Path) -> bytes:

@@ -8,7 +8,7 @@ The same command again does only what is new; a killed run is continued by it, t
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 
 from synth.data.convert import ConvertOptions
 from synth.data.finish import finish
-from synth.data.inputs import Inputs, scan
+from synth.data.inputs import Input, Inputs, scan
 from synth.data.intake import Intake, Ledger
 from synth.data.options import PrepareOptions, claim_folder
 from synth.data.pseudonyms import Pseudonyms
@@ -27,6 +27,7 @@ from synth.data.rows import TextOptions
 from synth.data.splits import Fractions
 from synth.dicom import DecodeLimits, Voi
 from synth.errors import OK, QUARANTINED, SynthError
+from synth.manifest import DatasetInfo
 from synth.progress import Progress, Silent
 from synth.text import Labeler, RuleLabeler
 from synth.text.prompts import DEFAULT_POLICY, Source
@@ -44,10 +45,13 @@ class PrepareSummary:
         duplicates: of them, with the content of another one.
         skipped: files that are not images, reports or tables.
         new: images added by this run.
+        updated: images of an earlier run whose report or labels had changed.
         reports_without_image: reports that no image claimed.
         codes: refusal code -> images.
         splits: split -> images of the dataset.
         findings: finding -> images that have it.
+        skipped_suffixes: suffix, or ``no suffix`` -> skipped files, the commonest first.
+        phantom: whether the terms of use say that the images are phantoms.
     """
 
     folder: Path
@@ -61,6 +65,9 @@ class PrepareSummary:
     codes: dict[str, int] = field(default_factory=dict)
     splits: dict[str, int] = field(default_factory=dict)
     findings: dict[str, int] = field(default_factory=dict)
+    updated: int = 0
+    skipped_suffixes: dict[str, int] = field(default_factory=dict)
+    phantom: bool = False
 
     @property
     def exit_code(self) -> int:
@@ -156,7 +163,7 @@ def prepare(
         )
         ledger = intake.convert_new(workers, progress)
         lost = intake.unclaimed(ledger)
-        skipped = len(inputs.of("hidden", "other")) + len(unknown)
+        skipped = [*inputs.of("hidden", "other"), *unknown]
         progress.stage("writing the tables")
         rows = finish(out, source, ledger.rows, ledger.quarantine + lost, options, terms=terms)
         return _summary(out, inputs, ledger, rows, skipped=skipped, lost=len(lost))
@@ -177,7 +184,7 @@ def _summary(
     ledger: Ledger,
     rows: list[dict[str, Any]],
     *,
-    skipped: int,
+    skipped: Sequence[Input],
     lost: int,
 ) -> PrepareSummary:
     refused = [row for row in ledger.quarantine if row.kind == "image"]
@@ -187,9 +194,14 @@ def _summary(
         ok=ledger.ok,
         quarantined=len(refused),
         duplicates=ledger.duplicates,
-        skipped=skipped,
+        skipped=len(skipped),
         new=ledger.new,
+        updated=ledger.updated,
         reports_without_image=lost,
+        skipped_suffixes=dict(
+            Counter(item.path.suffix.lower() or "no suffix" for item in skipped).most_common()
+        ),
+        phantom=DatasetInfo.model_validate_json((out / "dataset.json").read_bytes()).phantom,
         codes=dict(sorted(Counter(row.code for row in refused).items())),
         splits=dict(Counter(str(row["split"]) for row in rows)),
         findings=dict(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 from synth.data.inputs import Input, Inputs
@@ -28,12 +28,14 @@ class Report:
         text: the report; empty for a row that only has labels.
         fields: patient, view, sex and age as the table has them.
         labels: the table's finding columns, values as written.
+        keys: what it can be found by.
     """
 
     where: str
     text: str
     fields: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
+    keys: frozenset[Key] = frozenset()
 
 
 class ReportIndex:
@@ -54,8 +56,9 @@ class ReportIndex:
 
     def add(self, report: Report, keys: Iterable[Key]) -> None:
         """Make a report findable under keys."""
+        report = replace(report, keys=frozenset(keys))
         self.all.append(report)
-        for key in set(keys):
+        for key in report.keys:
             self._reports.setdefault(key, []).append(report)
 
     def find(self, name: str, identity: Identity) -> Report | None:
@@ -64,17 +67,24 @@ class ReportIndex:
         Raises:
             Unreadable: ``ambiguous_report``: two different texts claim the image.
         """
+        found, space = self._first_match(name, identity)
+        if len({report.text for report in found}) > 1:
+            raise Unreadable(
+                "ambiguous_report",
+                f"{len(found)} different reports have the same {space} key",
+                "Keep one report a study",
+            )
+        return found[0] if found else None
+
+    def claimed(self, name: str, identity: Identity) -> list[Report]:
+        """All reports that mean this image, also where it cannot choose between them."""
+        return self._first_match(name, identity)[0]
+
+    def _first_match(self, name: str, identity: Identity) -> tuple[list[Report], str]:
         for key in self._candidates(PurePosixPath(name), identity):
-            found = self._reports.get(key, [])
-            if len({report.text for report in found}) > 1:
-                raise Unreadable(
-                    "ambiguous_report",
-                    f"{len(found)} different reports have the same {key[0]} key",
-                    "Keep one report a study",
-                )
-            if found:
-                return found[0]
-        return None
+            if found := self._reports.get(key):
+                return found, key[0]
+        return [], ""
 
     def _candidates(self, path: PurePosixPath, identity: Identity) -> Iterator[Key]:
         bare = [name for name in (path.name, path.stem) if name not in self._shared]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -96,8 +97,14 @@ def make_row(
 
 
 def report_id(pseudonyms: Pseudonyms, report: Report) -> str:
-    """Pseudonym of a report, to know on a later run that it has found its image."""
-    return pseudonyms.name("report", f"{report.where.partition(':')[0]}\x1f{report.text}")
+    """Pseudonym of a report's content and keys: a later run knows what is used and what changed."""
+    content = [
+        sorted(report.keys),
+        report.text,
+        sorted(report.fields.items()),
+        sorted(report.labels.items()),
+    ]
+    return pseudonyms.name("report", json.dumps(content))
 
 
 def patient_of(converted: Converted, report: Report) -> str:
@@ -163,12 +170,19 @@ def parse_label(name: str, value: str) -> Label:
 
 
 def prompt_of(labels: Mapping[str, Label]) -> str:
-    """A plain sentence for images that come with labels instead of a report."""
+    """Plain sentences for images that come with labels instead of a report; no more than stated.
+
+    >>> prompt_of({"pneumothorax": 0, "edema": None})
+    'No pneumothorax.'
+    """
     parts = [
         f"{'Possible ' if value == -1 else ''}{name.replace('_', ' ')}."
         for name, value in labels.items()
         if value in (1, -1) and name != "no_finding"
     ]
+    if not parts and labels.get("no_finding") == 1:
+        return "No acute finding."
     if not parts:
-        return "No acute finding." if 0 in labels.values() or labels.get("no_finding") else ""
+        absent = [name for name, value in labels.items() if value == 0 and name != "no_finding"]
+        parts = [f"no {name.replace('_', ' ')}." for name in absent]
     return " ".join(part[0].upper() + part[1:] for part in parts)

@@ -2,7 +2,7 @@
 
 from synth.dicom.header import Identity, age_band
 from synth.dicom.open import DecodeLimits
-from synth.dicom.read import DicomImage, read_grey
+from synth.dicom.read import DicomImage, identify, read_grey
 from synth.dicom.refusal import Unreadable
 from synth.dicom.voi import Voi
 
@@ -13,5 +13,6 @@ __all__ = [
     "Unreadable",
     "Voi",
     "age_band",
+    "identify",
     "read_grey",
 ]

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
 
 from synth.dicom.refusal import Unreadable
 
@@ -31,6 +32,12 @@ _SENSITIVE = re.compile(
     r"(Name|Physician|Operator|Institution|Address|Telephone|PatientID|IDs?$|Number$|UID$"
     r"|Date$|Time$|Comments$|Description$|History$|Station|Requesting|BirthDate)"
 )
+_NESTED = re.compile(  # narrower: inside sequences most words are codes of the image, not of people
+    r"(Name$|Physician|Operator|Institution|Address|Telephone|PatientID|IDs?$|Number$|UID$)"
+)
+# Items of these hold a person or a place as a code (PS3.3 10.1 and C.7.5.1), not a finding.
+_CODED_IDENTITY = re.compile(r"(PersonIdentificationCode|Institution\w*Code)Sequence")
+_CODE_VALUES = ("CodeValue", "LongCodeValue", "CodeMeaning")
 _PHOTOMETRIC = re.compile(r"MONOCHROME[12]|PALETTE COLOR|RGB|YBR_[A-Z0-9_]{3,12}")
 _CODE = re.compile(r"[A-Za-z0-9 _\-./]{1,32}")  # a coded value; free text never passes
 
@@ -151,7 +158,9 @@ def technical_facts(dataset: Dataset, *, forbidden: Iterable[str] = ()) -> dict[
     Ages become bands of twenty years; values that do not look like a code, or hold a forbidden
     word (a name typed into the wrong field), are dropped.
     """
-    words = {word.upper() for word in forbidden}
+    words = {
+        word.upper() for word in forbidden if len(word) >= 3
+    }  # a surname Pa is not the view PA
     facts: dict[str, Any] = {}
     for name in _TECHNICAL:
         value = dataset.get(name)
@@ -187,20 +196,40 @@ def age_band(age: str) -> str | None:
 
 
 def read_identity(dataset: Dataset) -> Identity:
-    """Collect identifiers from the top level of the header, whatever their quality."""
-    values: set[str] = set()
-    for element in dataset:
-        if element.VR == "SQ" or element.keyword == "SOPClassUID":
-            continue
-        if element.VR == "PN" or _SENSITIVE.search(element.keyword):
-            values.update(_spellings(element.VR, str(element.value or "")))
+    """Collect identifiers, whatever their quality: every value of a tag, and inside sequences."""
+    values = _identifying(dataset, _SENSITIVE)
     return Identity(
         patient=_text(dataset, "PatientID"),
         study=_text(dataset, "StudyInstanceUID"),
         accession=_text(dataset, "AccessionNumber"),
         instance=_text(dataset, "SOPInstanceUID"),
-        values=tuple(sorted(value for value in values if len(value) >= 3)),
+        values=tuple(sorted(value for value in values if len(value) >= 2)),
     )
+
+
+def _identifying(dataset: Dataset, sensitive: re.Pattern[str], inside: str = "") -> set[str]:
+    """Spellings of all that may name someone, down through the sequences."""
+    values: set[str] = set()
+    for element in dataset:
+        keyword = element.keyword
+        if element.VR == "SQ":
+            for item in element.value or ():
+                values |= _identifying(item, _NESTED, keyword)
+            continue
+        if keyword.endswith("SOPClassUID"):
+            continue
+        coded = keyword in _CODE_VALUES and _CODED_IDENTITY.fullmatch(inside)
+        if element.VR == "PN" or coded or sensitive.search(keyword):
+            for value in _each(element.value):
+                values |= _spellings(element.VR, value)
+    return values
+
+
+def _each(value: Any) -> list[str]:
+    """The values of an element one by one: text of all at once would match nothing."""
+    if value is None:
+        return []
+    return [str(item) for item in value] if isinstance(value, (MultiValue, list)) else [str(value)]
 
 
 def _text(dataset: Dataset, name: str) -> str:
@@ -211,7 +240,7 @@ def _spellings(kind: str, value: str) -> set[str]:
     """A person name also by its parts (``DOE^JANE`` -> ``DOE``, ``JANE``, ``JANE DOE``)."""
     value = value.strip()
     if kind == "PN":
-        parts = [part for part in re.split(r"[\^=\s]+", value) if part]
+        parts = [part for part in re.split(r"[\^=,\s]+", value) if part]
         return {value, *parts, " ".join(parts), " ".join(reversed(parts)), ", ".join(parts)}
     if kind in ("DA", "TM", "DT", "DS", "IS", "US", "SS", "UL", "AS") or len(value) > 64:
         return set()  # numbers would hit ordinary words of a report; the text rules see dates

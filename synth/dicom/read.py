@@ -89,6 +89,16 @@ def read_grey(
         raise Unreadable("bad_header", f"the header is damaged ({type(error).__name__})") from None
 
 
+def identify(path: Path, limits: DecodeLimits = DEFAULT_LIMITS) -> Identity:
+    """Identifiers of a file whose image may be unusable; empty if the header is unusable too."""
+    try:
+        with _quiet():
+            return read_identity(read_dataset(path, limits)[0])
+    # as in read_grey: damage shows anywhere, in any class
+    except Exception:  # noqa: BLE001
+        return Identity()
+
+
 def _read(path: Path, voi: Voi, limits: DecodeLimits) -> DicomImage:
     with _quiet() as caught:
         dataset, forced = read_dataset(path, limits)

@@ -94,6 +94,16 @@ _TIDY: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"[ \t]+$", re.MULTILINE), ""),
 )
 
+# Two-letter surnames that are words (never removed alone) or abbreviations (removed as "Ng" only).
+_WORDS_OF_TWO = """
+    ah am an as at be by do et go he if in is it me my no of oh on or so to up us vs we
+"""
+_CODES_OF_TWO = """
+    ap ca cc cm cp cr ct cv dx fb fx gi gu hr hx ij iv kg kv la ll lv md mg ml mm mr mv ng ni
+    og pa pe ra rl rv rx sp st sx tb tx vp
+"""
+_SHORT_WORDS, _SHORT_CODES = frozenset(_WORDS_OF_TWO.split()), frozenset(_CODES_OF_TWO.split())
+
 
 @dataclass(frozen=True)
 class Scrubbed:
@@ -109,7 +119,8 @@ def scrub(text: str, *, known: Iterable[str] = ()) -> Scrubbed:
     Args:
         text: a report. Line ends become ``\n``.
         known: identifiers known from elsewhere (a DICOM header's patient name, an accession
-            number); each is removed wherever it stands as a whole word, in any case.
+            number); each is removed wherever it stands as a whole word, in any case; names of
+            two letters only as ``Li`` or ``LI``.
 
     >>> scrub("Compared to ___, seen by Dr. Smith.").counts
     {'underscore_mark': 1, 'physician_name': 1}
@@ -117,8 +128,8 @@ def scrub(text: str, *, known: Iterable[str] = ()) -> Scrubbed:
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\x00", "").lstrip("\ufeff")
     counts: dict[str, int] = {}
     for value in sorted({item.strip() for item in known}, key=lambda item: (-len(item), item)):
-        if len(value) >= 3 and value.lower() not in _VOCABULARY:
-            pattern = re.compile(rf"(?<!\w){re.escape(value)}(?!\w)", re.IGNORECASE)
+        pattern = _known_pattern(value)
+        if pattern is not None:
             text = _apply(counts, "known_identifier", pattern, " ", text)
     for name, pattern, replacement in _COMPILED:
         text = _apply(counts, name, pattern, replacement, text)
@@ -126,6 +137,17 @@ def scrub(text: str, *, known: Iterable[str] = ()) -> Scrubbed:
         for pattern, replacement in _TIDY:
             text = pattern.sub(replacement, text)
     return Scrubbed(text, counts)
+
+
+def _known_pattern(value: str) -> re.Pattern[str] | None:
+    """What to look for; ``None`` for words that alone identify nobody."""
+    lower = value.lower()
+    if len(value) >= 3 and lower not in _VOCABULARY:
+        return re.compile(rf"(?<!\w){re.escape(value)}(?!\w)", re.IGNORECASE)
+    if len(value) != 2 or not value.isalpha() or lower in _SHORT_WORDS:
+        return None
+    forms = {value.capitalize()} if lower in _SHORT_CODES else {value.capitalize(), value.upper()}
+    return re.compile(rf"(?<!\w)(?:{'|'.join(sorted(forms))})(?!\w)")
 
 
 def _apply(

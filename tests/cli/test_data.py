@@ -50,3 +50,25 @@ def test_a_source_that_is_not_there(synth, tmp_path):
     assert code in (1, 2)
     assert err.splitlines()[-1].startswith("error: ")
     assert "Traceback" not in err
+
+
+def test_skipped_files_are_counted_by_suffix(synth, source, tmp_path):
+    for name in ("a.docx", "b.docx", "c.xml"):
+        (source / name).write_bytes(b"x")
+    code, out, err = synth("prepare", source, tmp_path / "d", "--size", 32, "--workers", 1)
+    assert code == 0, err
+    assert "3 files skipped (.docx 2, .xml 1)" in out
+
+
+def test_pseudonyms_without_a_secret_are_remarked_on(synth, source, tmp_path):
+    def noted(folder, *options):
+        size = ("--size", 32, "--workers", 1)
+        code, _, err = synth("prepare", source, tmp_path / folder, *size, *options)
+        assert code == 0, err
+        return err.count("SYNTH_SECRET")
+
+    assert noted("bare") == 1
+    assert noted("json", "--json") == 1
+    assert noted("keyed", "--secret", "pepper") == 0
+    (source / "terms.txt").write_text("Phantom data.")
+    assert noted("phantom") == 0

@@ -6,11 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
 
 import synth.data.intake as intake
 from synth.data.prepare import prepare
+from synth.data.rows import prompt_of
 from synth.errors import SynthError, UsageError
 from synth.manifest import open_dataset, read_jsonl
+from synth.progress import Silent
 
 from .conftest import SECRETS, picture, write_dicom
 
@@ -335,3 +339,128 @@ def test_special_files_are_not_opened(raster_source, tmp_path):
     (raster_source / "folder.dcm").mkdir()
     summary = prepare(raster_source, tmp_path / "out", **SMALL)
     assert (summary.ok, summary.skipped) == (3, 2)
+
+
+def test_names_in_multi_valued_tags_and_sequences_do_not_come_through(tmp_path):
+    folder = tmp_path / "many"
+    path = folder / "1.dcm"
+    request = Dataset()
+    request.RequestingPhysician = "Okonjo^Abe"
+    names = ["Quimbly^Ann", "Tarrow^Ann", "Li^Wei"]
+    tags = {"OtherPatientNames": names, "RequestAttributesSequence": Sequence([request])}
+    write_dicom(path, picture("many"), 1, 1, **tags)
+    said = "Quimbly, once Tarrow or Li, was seen by Okonjo. Small nodule."
+    (folder / "1.txt").write_text(f"FINDINGS: {said}\nIMPRESSION: {said}")
+    prepare(folder, tmp_path / "out", **SMALL)
+    (row,) = open_dataset(tmp_path / "out").rows
+    assert "Small nodule." in row.text_used
+    for name in ("Quimbly", "Tarrow", "Li", "Okonjo"):
+        assert name not in row.text + row.text_used
+
+
+@pytest.mark.parametrize(
+    ("labels", "prompt"),
+    [
+        ({"pneumothorax": 0, "edema": None}, "No pneumothorax."),
+        ({"pleural_effusion": 0, "edema": 0}, "No pleural effusion. No edema."),
+        ({"no_finding": 1}, "No acute finding."),
+        ({"no_finding": 1, "edema": 0}, "No acute finding."),
+        ({"no_finding": 0}, ""),
+        ({"no_finding": -1}, ""),
+        ({"no_finding": 0, "edema": 1, "hernia": -1, "mass": 0}, "Edema. Possible hernia."),
+        ({"edema": None}, ""),
+    ],
+)
+def test_a_prompt_from_labels_says_no_more_than_they_do(labels, prompt):
+    assert prompt_of(labels) == prompt
+
+
+def test_an_edited_report_reaches_its_row(source, tmp_path):
+    out = tmp_path / "out"
+    prepare(source, out, **SMALL)
+    before = {row.sample_id: row for row in open_dataset(out).rows}
+    table = source / "reports.csv"
+    lines = table.read_text().split("ACC-5530,")
+    edited = lines[1].replace("Mild cardiomegaly.", "Large nodule.", 2)
+    table.write_text("ACC-5530,".join((lines[0], edited)))
+    summary = prepare(source, out, **SMALL)
+    assert (summary.new, summary.ok, summary.updated) == (0, 16, 1)
+    assert summary.reports_without_image == 0
+    after = {row.sample_id: row for row in open_dataset(out).rows}
+    changed = [name for name in before if before[name] != after[name]]
+    assert len(changed) == 1
+    old, new = before[changed[0]], after[changed[0]]
+    assert (old.text_used, new.text_used) == ("Mild cardiomegaly.", "Large nodule.")
+    assert (new.labels["nodule"], new.labels["cardiomegaly"]) == (1, None)
+    for name in ("patient_id", "study_id", "split", "sha256", "file_name"):
+        assert getattr(old, name) == getattr(new, name)
+    again = contents(out)
+    assert prepare(source, out, **SMALL).updated == 0
+    assert contents(out) == again
+
+
+def test_an_edited_label_and_swapped_reports_reach_their_rows(raster_source, tmp_path):
+    for path in raster_source.glob("*.txt"):
+        path.unlink()
+    table, out = raster_source / "train.csv", tmp_path / "out"
+    table.write_text("Path,Edema,Report\ni0.png,1,Nodule.\ni1.png,0,Hernia.\ni2.png,0,\n")
+    assert prepare(raster_source, out, **SMALL).reports_without_image == 0
+    table.write_text("Path,Edema,Report\ni0.png,1,Hernia.\ni1.png,0,Nodule.\ni2.png,1,\n")
+    assert prepare(raster_source, out, **SMALL).updated == 3
+    rows = open_dataset(out).rows
+    assert sorted((row.text_used, row.labels["edema"]) for row in rows) == [
+        ("Edema.", 1),
+        ("Hernia.", 1),
+        ("Nodule.", 0),
+    ]
+
+
+def test_an_edit_that_cannot_be_used_keeps_the_row_and_says_so(raster_source, tmp_path):
+    out, said = tmp_path / "out", []
+    prepare(raster_source, out, **SMALL)
+    before = (out / "metadata.jsonl").read_bytes()
+    (raster_source / "i0.txt").write_text("   ")
+    progress = Silent()
+    progress.note = said.append
+    summary = prepare(raster_source, out, progress=progress, **SMALL)
+    assert (summary.ok, summary.updated) == (3, 0)
+    assert (out / "metadata.jsonl").read_bytes() == before
+    assert any("empty_report" in line for line in said)
+
+
+def test_a_report_added_later_reaches_an_image_that_had_none(raster_source, tmp_path):
+    out = tmp_path / "out"
+    (raster_source / "i0.txt").unlink()
+    prepare(raster_source, out, require_report=False, **SMALL)
+    (raster_source / "i0.txt").write_text("Hernia.")
+    assert prepare(raster_source, out, require_report=False, **SMALL).updated == 1
+    assert "Hernia." in {row.text_used for row in open_dataset(out).rows}
+
+
+def test_the_report_of_a_refused_image_is_not_a_report_without_image(source, tmp_path):
+    good = (source / "HOSP-770010/0/1.dcm").read_bytes()
+    write_dicom(source / "flat.dcm", np.full((8, 8), 9, np.uint16), 1, 5)
+    (source / "HOSP-770010/0/1.dcm").write_bytes(good[: len(good) - 10])
+    (source / "cut.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
+    (source / "cut.txt").write_text("Nodule.")
+    with (source / "reports.csv").open("a") as file:
+        file.write("\nACC-5515,Clear lungs.\nACC-5520,Another text.\nACC-NONE,Lost.\n")
+    summary = prepare(source, tmp_path / "out", **SMALL)
+    assert summary.quarantined == 4
+    assert summary.codes["ambiguous_report"] == 1
+    assert summary.reports_without_image == 1
+
+
+def test_image_formats_that_are_not_read_are_refused_not_skipped(raster_source, tmp_path):
+    names = ("a.tif", "b.TIFF", "c.bmp", "d.webp", "e.gif")
+    for name in names:
+        (raster_source / name).write_bytes(b"II*\0" + name.encode())
+    (raster_source / "notes.docx").write_bytes(b"x")
+    (raster_source / "Makefile").write_bytes(b"x")
+    summary = prepare(raster_source, tmp_path / "out", **SMALL)
+    assert (summary.inputs, summary.ok, summary.quarantined) == (8, 3, 5)
+    assert summary.codes == {"unsupported_format": 5}
+    assert (summary.skipped, summary.skipped_suffixes) == (2, {".docx": 1, "no suffix": 1})
+    rows = {row["path"]: row for row in read_jsonl(tmp_path / "out/quarantine.jsonl")}
+    assert set(rows) == set(names)
+    assert all("PNG" in row["remedy"] for row in rows.values())

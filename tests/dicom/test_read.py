@@ -341,3 +341,40 @@ def test_a_name_in_a_coded_tag_is_dropped(write_dicom):
 )
 def test_age_bands(age, band):
     assert age_band(age) == band
+
+
+def _person(name):
+    """A Person Identification Code Sequence item (PS3.3 10.1) inside a sequence of people."""
+    code, person = Dataset(), Dataset()
+    code.CodeValue, code.CodeMeaning = "STAFF-8812", name
+    person.PersonIdentificationCodeSequence = Sequence([code])
+    person.InstitutionName = "Elsewhere Annex"
+    return person
+
+
+def test_identity_has_every_value_of_a_tag_and_those_inside_sequences(write_dicom):
+    request = Dataset()
+    request.RequestingPhysician = "Okonjo^Abe"
+    request.AccessionNumber = "ACC-INNER"
+    request.ReasonForTheRequestedProcedure = "cough and fever"
+    path = write_dicom(
+        RAMP,
+        PatientName="LI^WEI",
+        OtherPatientNames=["Quimbly^Ann", "Tarrow^Ann"],
+        OperatorsName=["Vex, Ida", "Morrow^Lee"],
+        PhysiciansOfRecord=["Haldane^Ruth", "Wu^Bo"],
+        OtherPatientIDs=["OLD-1234", "OLD-5678"],
+        RequestAttributesSequence=Sequence([request]),
+        OperatorIdentificationSequence=Sequence([_person("Nell Brandt")]),
+    )
+    values = set(read_grey(path).identity.values)
+    assert {"Quimbly", "Tarrow", "Ann Quimbly", "Vex", "Ida", "Morrow", "Haldane"} <= values
+    assert {"OLD-1234", "OLD-5678", "Okonjo", "ACC-INNER", "LI", "Wu", "Bo"} <= values
+    assert {"STAFF-8812", "Nell Brandt", "Elsewhere Annex"} <= values
+    assert not any(mark in value for value in values for mark in "[]'")
+    assert "cough and fever" not in values
+
+
+def test_a_two_letter_name_does_not_hide_a_view(write_dicom):
+    image = read_grey(write_dicom(RAMP, PatientName="PA^Mina", ViewPosition="PA"))
+    assert image.facts["ViewPosition"] == "PA"

@@ -67,3 +67,18 @@ def test_hostile_text_is_read_in_linear_time():
     for text in ("1" * 20_000 + "x", "1-" * 10_000 + "x", "A" * 20_000, "( " * 10_000):
         scrub(text)
     assert time.perf_counter() - start < 5
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "clean"),
+    [
+        ("LI", "Seen by Li and LI; li stays, Lithium too.", "Seen by and; li stays, Lithium too."),
+        ("Wu", "Discussed with Wu.", "Discussed with."),
+        ("No", "No edema. NO change.", "No edema. NO change."),  # a word of every report
+        ("AN", "An opacity in an apex.", "An opacity in an apex."),
+        ("NG", "NG tube, told Ng.", "NG tube, told."),  # an abbreviation: only as a name
+        ("p1", "Grade p1.", "Grade p1."),
+    ],
+)
+def test_two_letter_names_are_matched_by_case(name, text, clean):
+    assert scrub(text, known=[name]).text == clean

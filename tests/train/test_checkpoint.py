@@ -1,13 +1,23 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 import torch
 
 from synth.errors import SynthError
 from train import checkpoint as module
-from train.checkpoint import Checkpoint, checkpoints, find_damage, load_latest, save_checkpoint
+from train.checkpoint import (
+    Checkpoint,
+    checkpoints,
+    find_damage,
+    load_latest,
+    remove_leftovers,
+    save_checkpoint,
+)
 
 
 def make(images: int) -> Checkpoint:
@@ -93,6 +103,39 @@ def test_nothing_is_pruned_unless_the_new_one_verifies(tmp_path, monkeypatch):
     with pytest.raises(SynthError, match="does not read back"):
         save_checkpoint(tmp_path, make(16), keep=1)
     assert not find_damage(tmp_path / "8")
+
+
+def test_damaged_newer_folders_do_not_cost_the_new_checkpoint(tmp_path):
+    for images in (200, 300, 400):
+        save_checkpoint(tmp_path, make(images), keep=9)
+    break_hash(tmp_path / "300")
+    cut(tmp_path / "400")
+    save_checkpoint(tmp_path, make(250), keep=2)
+    assert [name for name in names(tmp_path) if not find_damage(tmp_path / name)] == ["200", "250"]
+    assert load_latest(tmp_path, lambda note: None).state["images_seen"] == 250
+    save_checkpoint(tmp_path, make(260), keep=1)
+    assert [name for name in names(tmp_path) if not find_damage(tmp_path / name)] == ["260"]
+
+
+def test_a_damaged_older_one_does_not_count_as_kept(tmp_path):
+    for images in (8, 16):
+        save_checkpoint(tmp_path, make(images), keep=9)
+    cut(tmp_path / "16")
+    save_checkpoint(tmp_path, make(24), keep=2)
+    assert names(tmp_path) == ["8", "24"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a process cannot be asked after elsewhere")
+def test_leftovers_of_dead_processes_alone_are_removed(tmp_path):
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        pass
+    dead, alive = f".8.{process.pid}.staging", f".8.{os.getppid()}.staging"
+    for name in (dead, alive, ".8.x.staging", "thesis.1.staging"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_text("content")
+    remove_leftovers(tmp_path)
+    kept = {".8.x.staging", "thesis.1.staging", alive}
+    assert {path.name for path in tmp_path.iterdir()} == kept
 
 
 def test_manifest_lists_every_file(tmp_path):

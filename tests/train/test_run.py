@@ -4,6 +4,8 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -168,6 +170,40 @@ def test_another_training_split_is_refused(tmp_path, make_config, tiny_dataset):
     longer = config.train.model_copy(update={"steps": 2})
     with pytest.raises(SynthError, match="training split is not the one"):
         fine_tune(config.model_copy(update={"train": longer}))
+
+
+def test_a_moved_dataset_goes_on_and_another_in_its_place_does_not(
+    tmp_path, make_config, tiny_dataset
+):
+    def at(data, steps):
+        config = make_config(tmp_path / "run", steps=steps)
+        moved = config.data.model_copy(update={"dataset": data})
+        return config.model_copy(update={"data": moved})
+
+    fine_tune(at(tiny_dataset, 1))
+    data = tmp_path / "moved"
+    shutil.copytree(tiny_dataset, data)
+    assert fine_tune(at(data, 1)).steps == 1
+    assert fine_tune(at(data, 2)).steps == 2
+    other = tmp_path / "other"
+    shutil.copytree(tiny_dataset, other)
+    table = other / "metadata.jsonl"
+    table.write_text("".join(table.read_text().splitlines(keepends=True)[1:]))
+    with pytest.raises(SynthError, match="training split is not the one"):
+        fine_tune(at(other, 2))  # finished: no checkpoint is read that would tell
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a process cannot be asked after elsewhere")
+def test_a_start_clears_what_dead_processes_left(tmp_path, make_config):
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        pass
+    left = tmp_path / f".weights.{process.pid}.staging"
+    half = tmp_path / "checkpoints" / f".4.{process.pid}.staging"
+    for folder in (left, half):
+        folder.mkdir(parents=True)
+    fine_tune(make_config(tmp_path, steps=1))
+    assert not left.exists()
+    assert not half.exists()
 
 
 def test_one_run_at_a_time(tmp_path, make_config):
