@@ -13,7 +13,7 @@ from PIL import Image
 
 from metrics.report_values import shortened, words
 from synth.images import grey_to_u8, load_grey
-from synth.manifest import Dataset, Row
+from synth.manifest import NO_FINDING, Dataset, Row
 
 SIDE = 160  # pixels of the longer side inside the page, so that a page stays small
 PER_SIDE = 3  # images of a finding on either side
@@ -113,7 +113,7 @@ def _training(real: Dataset) -> tuple[Row, ...]:
 
 def _rarest_first(real: Dataset, synthetic: Dataset) -> list[str]:
     in_real, made = present_counts(_training(real)), present_counts(synthetic.rows)
-    return sorted({*in_real, *made}, key=lambda name: (in_real[name], name))
+    return sorted({*in_real, *made} - {NO_FINDING}, key=lambda name: (in_real[name], name))
 
 
 def _showing(rows: Iterable[Row], finding: str) -> tuple[Row, ...]:
