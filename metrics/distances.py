@@ -65,9 +65,10 @@ def distance_records(
     """
     records: dict[str, Record] = {}
     missing: list[Missing] = []
+    fd, kd = f"fd_{facts.name}", f"kd_{facts.name}"
     measures: dict[str, Callable[[], Mapping[str, tuple[str, Estimate, Floor | None]]]] = {
-        f"fd_{facts.name}": lambda: _frechet(real, synthetic, facts, seed),
-        f"kd_{facts.name}": lambda: _kernel(real, synthetic, facts, seed),
+        fd: lambda: _distance(fd, "fd", frechet_estimate, frechet_distance, real, synthetic, seed),
+        kd: lambda: _distance(kd, "kd", kernel_estimate, kernel_distance, real, synthetic, seed),
         "precision, recall, density, coverage": lambda: _prdc(real, synthetic, k, seed),
     }
     for what, measure in measures.items():
@@ -101,32 +102,25 @@ def distance_records(
 _AT_EQUAL_N = ("precision", "recall", "density", "coverage")
 
 
-def _frechet(
-    real: Features, synthetic: Features, facts: ExtractorFacts, seed: int
+def _distance(
+    name: str,
+    meaning: str,
+    estimate: Callable[..., Estimate],
+    measure: Callable[..., float],
+    real: Features,
+    synthetic: Features,
+    seed: int,
 ) -> dict[str, tuple[str, Estimate, Floor | None]]:
-    estimate = frechet_estimate(
+    """A distance on all images: its estimate, and its plain value on halves for the floor."""
+    found = estimate(
         real=real.values,
         synthetic=synthetic.values,
         real_groups=real.groups,
         synthetic_groups=synthetic.groups,
         seed=seed,
     )
-    floor = _floor(lambda a, b: frechet_distance(real=a, synthetic=b), real, synthetic, seed)
-    return {f"fd_{facts.name}": ("fd", estimate, floor)}
-
-
-def _kernel(
-    real: Features, synthetic: Features, facts: ExtractorFacts, seed: int
-) -> dict[str, tuple[str, Estimate, Floor | None]]:
-    estimate = kernel_estimate(
-        real=real.values,
-        synthetic=synthetic.values,
-        real_groups=real.groups,
-        synthetic_groups=synthetic.groups,
-        seed=seed,
-    )
-    floor = _floor(lambda a, b: kernel_distance(real=a, synthetic=b), real, synthetic, seed)
-    return {f"kd_{facts.name}": ("kd", estimate, floor)}
+    floors = _floors(lambda a, b: {name: measure(real=a, synthetic=b)}, real, synthetic, seed)
+    return {name: (meaning, found, floors.get(name))}
 
 
 def _prdc(
@@ -142,33 +136,40 @@ def _prdc(
         synthetic_groups=two.groups,
         seed=seed,
     )
+    floors = _floors(lambda a, b: _shares(a, b, k), real, synthetic, seed)
+    return {name: (name, estimate, floors.get(name)) for name, estimate in estimates.items()}
+
+
+def _shares(real: Floats, synthetic: Floats, k: int) -> Mapping[str, float]:
+    found = prdc(real=real, synthetic=synthetic, k=k)
     return {
-        name: (name, estimate, _prdc_floor(name, real, synthetic, k, seed))
-        for name, estimate in estimates.items()
+        "precision": found["precision"],
+        "recall": found["recall"],
+        "density": found["density"],
+        "coverage": found["coverage"],
     }
 
 
-def _prdc_floor(name: str, real: Features, synthetic: Features, k: int, seed: int) -> Floor | None:
-    def measure(a: Floats, b: Floats) -> float:
-        return float(prdc(real=a, synthetic=b, k=k)[name])  # type: ignore[literal-required]
-
-    return _floor(measure, real, synthetic, seed)
-
-
-def _floor(
-    measure: Callable[[Floats, Floats], float], real: Features, synthetic: Features, seed: int
-) -> Floor | None:
-    """The metric between two real halves that share no patient, and of synthetic at that N."""
+def _floors(
+    measure: Callable[[Floats, Floats], Mapping[str, float]],
+    real: Features,
+    synthetic: Features,
+    seed: int,
+) -> dict[str, Floor]:
+    """Metrics between two real halves that share no patient, and of synthetic at that N."""
     first, second = halves(len(real), real.groups, seed=seed)
     # Not more than there are synthetic images, so that both columns stand at one N.
     size = min(len(first), max(len(synthetic), 10))
     if size < 10:
-        return None
+        return {}
     first, second = first[:size], second[:size]
     values = np.asarray(real.values, dtype=np.float64)
     made = _subsample(synthetic, size, seed, "floor").values if len(synthetic) >= size else None
-    same = None if made is None else measure(values[first], np.asarray(made, dtype=np.float64))
-    return Floor(measure(values[first], values[second]), size, same)
+    same = {} if made is None else measure(values[first], np.asarray(made, dtype=np.float64))
+    return {
+        name: Floor(value, size, same.get(name))
+        for name, value in measure(values[first], values[second]).items()
+    }
 
 
 def _subsample(features: Features, count: int, seed: int, role: str) -> Features:

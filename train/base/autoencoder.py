@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from diffusers import AutoencoderKL
 from torch import Tensor
 
+from metrics.reconstruction import psnr as pairwise_psnr
 from synth.images import to_image_u8, to_pixels
 from synth.progress import Progress
 from synth.seeding import numpy_rng, seed_from
@@ -113,5 +114,4 @@ def psnr(model: AutoencoderKL, images: np.ndarray) -> float:
     """Mean over images of the peak signal-to-noise ratio in dB, uint8 in, uint8 out."""
     image_u8 = torch.from_numpy(images)[:, None]
     decoded = model.decode(model.encode(to_pixels(image_u8)).latent_dist.mean).sample
-    error = (to_image_u8(decoded).double() - image_u8.double()).square().flatten(1).mean(1)
-    return float((10 * torch.log10(255**2 / error.clamp_min(1e-9))).mean())
+    return float(pairwise_psnr(to_image_u8(decoded), image_u8).mean())
