@@ -15,17 +15,22 @@ from torch import Tensor
 
 from synth.data.cache import TensorCache
 from synth.diffusion.process import Process
+from synth.diffusion.times import TimeDensity
 from synth.families.base import Conditioning, Moments
 from synth.seeding import seed_from
 
 
 @dataclass(frozen=True)
 class Example:
-    """One training image: its id and where its latents and its prompt's embedding are cached."""
+    """One training image: its id and where its latents and its prompt's embedding are cached.
+
+    Other wordings of the prompt, if any, take their turns with it.
+    """
 
     sample_id: str
     latent_key: str
     text_key: str
+    variant_keys: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,7 @@ class BatchMaker:
         seed: the run's seed.
         caption_dropout: probability that a presentation goes without its prompt.
         device: where batches go.
+        density: how often each time is trained on; validation uses all alike.
     """
 
     def __init__(
@@ -68,7 +74,9 @@ class BatchMaker:
         seed: int,
         caption_dropout: float,
         device: torch.device,
+        density: TimeDensity = TimeDensity(),  # noqa: B008  (frozen)
     ) -> None:
+        self._density = density
         self._latents, self._texts, self._null_key = latents, texts, null_key
         self._process, self._seed, self._device = process, seed, device
         self._dropout = caption_dropout
@@ -87,8 +95,8 @@ class BatchMaker:
             x0.append(moments.sample(pair[0]))
             noise.append(pair[1])
             uniforms.append(time)
-            keys.append(self._null_key if float(drop) < self._dropout else example.text_key)
-        return self._batch(x0, noise, torch.stack(uniforms), keys)
+            keys.append(self._null_key if float(drop) < self._dropout else _wording(example, g))
+        return self._batch(x0, noise, self._density(torch.stack(uniforms)), keys)
 
     def fixed(self, items: Sequence[tuple[Example, float]]) -> Batch:
         """A validation batch: posterior means at given times, uniform in [0, 1), fixed noise."""
@@ -102,13 +110,13 @@ class BatchMaker:
         return self._batch(x0, noise, uniforms, [example.text_key for example, _ in items])
 
     def _batch(
-        self, x0: list[Tensor], noise: list[Tensor], uniforms: Tensor, keys: list[str]
+        self, x0: list[Tensor], noise: list[Tensor], relative: Tensor, keys: list[str]
     ) -> Batch:
         cond = Conditioning.cat([_conditioning(self._texts.read(key)) for key in keys])
         return Batch(
             x0=torch.stack(x0).to(self._device),
             noise=torch.stack(noise).to(self._device),
-            times=self._process.sample_times(uniforms).to(self._device),
+            times=self._process.sample_times(relative).to(self._device),
             cond=cond.to(self._device),
         )
 
@@ -122,6 +130,14 @@ def conditioning_entry(cond: Conditioning) -> dict[str, Tensor]:
     """Cache fields of one prompt's conditioning, padding trimmed."""
     tokens = cond.tokens[0] if cond.mask is None else cond.tokens[0][cond.mask[0]]
     return {"tokens": tokens} | ({} if cond.pooled is None else {"pooled": cond.pooled[0]})
+
+
+def _wording(example: Example, generator: torch.Generator) -> str:
+    """The prompt or one of its variants, all equally often."""
+    keys = (example.text_key, *example.variant_keys)
+    if len(keys) == 1:
+        return keys[0]
+    return keys[int(torch.randint(len(keys), (), generator=generator))]
 
 
 def _moments(entry: Mapping[str, Tensor]) -> Moments:

@@ -6,7 +6,7 @@ profile that grows with training time), so a short fine-tune forgets its start.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -26,6 +26,25 @@ def effective_decay(images_seen: int, batch: int, settings: EmaSection) -> float
         settings: half-life as a fraction of ``images_seen``, and the upper bound.
     """
     return float(min(settings.decay, 0.5 ** (batch / (settings.half_life * images_seen))))
+
+
+def flatten(ema: Ema, profiles: Mapping[float, Ema]) -> dict[str, Tensor]:
+    """All averages in one mapping; those of a profile are named ``<width>@<parameter>``."""
+    named = {f"{w:g}@{n}": t for w, average in profiles.items() for n, t in average.tensors.items()}
+    return {**ema.tensors, **named}
+
+
+def unflatten(
+    tensors: Mapping[str, Tensor], widths: Sequence[float]
+) -> tuple[dict[str, Tensor], dict[float, dict[str, Tensor]]]:
+    """What ``flatten`` joined: the average and the profiles of these widths."""
+    average = {name: tensor for name, tensor in tensors.items() if "@" not in name}
+    split = [(*name.partition("@"), tensor) for name, tensor in tensors.items() if "@" in name]
+    profiles = {
+        width: {name: tensor for key, _, name, tensor in split if key == f"{width:g}"}
+        for width in widths
+    }
+    return average, profiles
 
 
 class Ema:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,11 +10,13 @@ import torch
 
 from synth.config.schema import Config
 from synth.data.cache import TensorCache, cache_latents, cache_texts, text_key
+from synth.diffusion.times import TimeDensity
 from synth.errors import SynthError
 from synth.families.base import Family
 from synth.manifest import Dataset, Row, sha256_text
 from synth.progress import Progress
 from train.batches import BatchMaker, Example, conditioning_entry, moments_entry
+from train.captions import variants
 
 
 @dataclass(frozen=True)
@@ -75,15 +77,17 @@ def build_examples(
     )
     prompts = [prompt_of(row) for row in rows]
     encoder = family.text_encoder_sha256
+    wordings = {p: variants(p, config.train.caption_variants) for p in dict.fromkeys(prompts)}
     text_keys = cache_texts(
         texts,
-        [*prompts, ""],
+        [*prompts, *(v for several in wordings.values() for v in several), ""],
         encoder_sha256=encoder,
         encode=lambda text: conditioning_entry(family.encode_prompts([text])),
         progress=progress,
     )
-    split = _by_split(rows, latent_keys, text_keys)
-    distinct = sorted(set(prompts))
+    other = {p: tuple(text_key(v, encoder) for v in several) for p, several in wordings.items()}
+    split = _by_split(rows, latent_keys, text_keys[: len(rows)], other)
+    distinct, times = sorted(set(prompts)), config.train.times
     return Examples(
         train=split["train"],
         val=split["val"],
@@ -95,6 +99,7 @@ def build_examples(
             seed=config.run.seed,
             caption_dropout=config.train.caption_dropout,
             device=device,
+            density=TimeDensity(times.density, times.mean, times.std, times.shift),
         ),
         prompts=len(distinct),
         truncated=tuple(cut for cut in family.truncated(distinct) if cut),
@@ -108,9 +113,12 @@ def prompt_of(row: Row) -> str:
 
 
 def _by_split(
-    rows: Sequence[Row], latent_keys: Sequence[str], text_keys: Sequence[str]
+    rows: Sequence[Row],
+    latent_keys: Sequence[str],
+    text_keys: Sequence[str],
+    variant_keys: Mapping[str, tuple[str, ...]],
 ) -> dict[str, tuple[Example, ...]]:
     found: dict[str, list[Example]] = {"train": [], "val": []}
-    for row, latent, text in zip(rows, latent_keys, text_keys[:-1], strict=True):
-        found[row.split].append(Example(row.sample_id, latent, text))
+    for row, latent, text in zip(rows, latent_keys, text_keys, strict=True):
+        found[row.split].append(Example(row.sample_id, latent, text, variant_keys[prompt_of(row)]))
     return {split: tuple(examples) for split, examples in found.items()}

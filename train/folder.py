@@ -5,6 +5,7 @@ log.jsonl                steps, validations, resumes
 checkpoints/<images_seen>/
 previews/<images_seen>.png
 cache/                   latents and text embeddings
+ema/                     snapshots of the averages that `synth ema` combines
 weights/                 the final export: a plain diffusers pipeline
 run.json                 facts about the finished run
 """
@@ -38,6 +39,7 @@ FREE_KEYS = {
     "train.preview_prompts",
     "train.checkpoint_every",
     "train.keep_checkpoints",
+    "train.ema.snapshot_every",
 }
 _FREE_SECTIONS = ("sample", "metrics")
 

@@ -18,7 +18,7 @@ from synth.errors import SynthError
 from synth.families.base import Family
 from train.batches import Batch, BatchMaker, Example
 from train.checkpoint import Checkpoint
-from train.ema import Ema, effective_decay
+from train.ema import Ema, effective_decay, flatten, unflatten
 from train.optim import (
     Named,
     learning_rate,
@@ -27,6 +27,7 @@ from train.optim import (
     restore_optimizer,
 )
 from train.order import Order
+from train.posthoc import profile_decay
 
 MAX_SKIPPED = 20  # steps in a row without a finite gradient; fp16's loss scale needs about ten
 
@@ -67,6 +68,7 @@ class Training:
         self.family, self.settings, self.accelerator = family, settings, accelerator
         self.trainable: Named = list(family.trainable())
         self.ema = Ema(self.trainable)
+        self.profiles = {width: Ema(self.trainable) for width in settings.ema.profiles}
         optimizer = make_optimizer(self.trainable, settings.optim)
         family.denoiser, self.optimizer = accelerator.prepare(family.denoiser, optimizer)
         self.images_seen = 0
@@ -78,7 +80,7 @@ class Training:
         scaler = self.accelerator.scaler
         return Checkpoint(
             weights={name: parameter.detach() for name, parameter in self.trainable},
-            ema=self.ema.tensors,
+            ema=flatten(self.ema, self.profiles),
             optimizer=optimizer_tensors(self.optimizer.optimizer, self.trainable),
             state={
                 "images_seen": self.images_seen,
@@ -100,7 +102,10 @@ class Training:
             raise SynthError("the checkpoint is of a model with other trainable parameters")
         for name, parameter in self.trainable:
             parameter.copy_(checkpoint.weights[name])
-        self.ema.restore(checkpoint.ema)
+        average, profiles = unflatten(checkpoint.ema, tuple(self.profiles))
+        self.ema.restore(average)
+        for width, tensors in profiles.items():
+            self.profiles[width].restore(tensors)
         restore_optimizer(self.optimizer.optimizer, self.trainable, checkpoint.optimizer)
         self.images_seen = checkpoint.state["images_seen"]
         self.skipped = checkpoint.state["skipped"]
@@ -154,13 +159,21 @@ def _step(
     optimizer.zero_grad(set_to_none=True)
     training.images_seen += settings.batch
     if finite:
-        training.ema.update(effective_decay(training.images_seen, settings.batch, settings.ema))
+        _average(training)
     _count_skipped(training, finite=finite, loss=mean)
     index = training.images_seen // settings.batch
     return {"index": index, "images_seen": training.images_seen, "loss": mean, "lr": lr} | {
         "grad_norm": norm,
         "skipped": not finite,
     }
+
+
+def _average(training: Training) -> None:
+    """Move every average towards the parameters of this step."""
+    seen, settings = training.images_seen, training.settings
+    training.ema.update(effective_decay(seen, settings.batch, settings.ema))
+    for width, average in training.profiles.items():
+        average.update(profile_decay(seen, settings.batch, width))
 
 
 def batch_loss(family: Family, batch: Batch, min_snr_gamma: float | None) -> Tensor:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from synth.errors import SynthError
+from synth.errors import SynthError, UsageError
 from synth.manifest import Label
 from synth.seeding import numpy_rng
 
@@ -52,18 +52,47 @@ def epoch_rows(probabilities: NDArray[np.float64], seed: int, epoch: int) -> NDA
 
 
 def sampling_probabilities(
-    labels: Sequence[Mapping[str, Label]], balance: float
+    labels: Sequence[Mapping[str, Label]],
+    balance: float,
+    weights: Mapping[str, float] | None = None,
 ) -> NDArray[np.float64]:
-    """Mix natural with finding-balanced sampling.
+    """Mix natural with finding-balanced sampling, then weight findings.
 
     Args:
         labels: the labels of each row.
         balance: 0 is natural. At 1 every finding, and "no finding present" as one more, gets the
             same share; a row with several findings gets a part of each.
+        weights: finding -> how many times as often its images are shown; of several findings in
+            one image the largest counts.
 
     Returns:
         float64 [N] summing to 1.
+
+    Raises:
+        UsageError: no image has a finding that is weighted.
     """
+    even = _balanced(labels, balance)
+    if not weights:
+        return even
+    known = {name for row in labels for name, value in row.items() if value == 1}
+    if unknown := sorted(weights.keys() - known):
+        raise UsageError(
+            "no training image has this finding",
+            where=f"data.weights.{unknown[0]}",
+            expected=", ".join(sorted(known)),
+        )
+    factors = np.array(
+        [
+            max((weights[name] for name in row if row[name] == 1 and name in weights), default=1.0)
+            for row in labels
+        ]
+    )
+    weighted: NDArray[np.float64] = even * factors
+    weighted /= weighted.sum()
+    return weighted
+
+
+def _balanced(labels: Sequence[Mapping[str, Label]], balance: float) -> NDArray[np.float64]:
     count = len(labels)
     natural = np.full(count, 1.0 / max(count, 1))
     if balance == 0.0:

@@ -19,7 +19,7 @@ from train.finish import finish
 from train.folder import locked, write_config
 from train.loop import Step
 from train.order import Order, sampling_probabilities
-from train.session import Session, checkpoint, open_session, preview, validate
+from train.session import Session, checkpoint, open_session, preview, snapshot, validate
 from train.stop import StopRequest, stop_on_signal
 
 
@@ -105,7 +105,8 @@ def _train(session: Session, stop: StopRequest) -> Generator[Step, None, None]:
     """
     train, examples = session.config.train, session.examples
     labels = [row.labels for row in session.dataset.split("train")]
-    probabilities = sampling_probabilities(labels, session.config.data.balance)
+    data = session.config.data
+    probabilities = sampling_probabilities(labels, data.balance, data.weights)
     order = Order(probabilities, seed=session.config.run.seed)
     session.progress.stage("training")
     for step in loop.fit(session.training, examples.train, order, examples.batches):
@@ -116,6 +117,8 @@ def _train(session: Session, stop: StopRequest) -> Generator[Step, None, None]:
             validate(session)
         if last or step.index % train.preview_every == 0:
             preview(session)
+        if last or step.index % (train.ema.snapshot_every or train.checkpoint_every) == 0:
+            snapshot(session)
         due = last or step.index % train.checkpoint_every == 0
         if due:
             checkpoint(session)

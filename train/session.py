@@ -23,6 +23,7 @@ from train.checkpoint import Checkpoint, load_latest, remove_leftovers, save_che
 from train.examples import Examples, build_examples
 from train.log import Log
 from train.loop import Step, Training
+from train.posthoc import save_snapshot
 from train.preview import preview_prompts, validation_loss, write_preview
 
 
@@ -183,6 +184,15 @@ def checkpoint(session: Session) -> None:
         folder = session.config.run.out / "checkpoints"
         save_checkpoint(folder, content, keep=session.config.train.keep_checkpoints)
     session.accelerator.wait_for_everyone()
+
+
+def snapshot(session: Session) -> None:
+    """Keep the averages of the tracked profiles, from which `synth ema` makes any other."""
+    if not session.accelerator.is_main_process:
+        return
+    for width, average in session.training.profiles.items():
+        seen = session.training.images_seen
+        save_snapshot(session.config.run.out / "ema", width, seen, average.tensors)
 
 
 def _note_facts(session: Session) -> None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from synth.config import Config
 
 ORDER = (  # as a user meets them
-    *("demo", "prepare", "check", "train", "plan", "sample"),
+    *("demo", "prepare", "check", "train", "ema", "plan", "sample"),
     *("evaluate", "report", "verify", "doctor"),
 )
 

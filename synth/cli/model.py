@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from synth.cli.app import Json, Overrides, Target, Traceback, app, read_config, session
 from synth.cli.tables import duration, table
@@ -54,6 +57,29 @@ def train(
         facts = {"run": str(result.folder), "weights": str(result.weights), **result.facts}
         spent = f"{result.steps} steps, {result.images_seen} images, {duration(result.seconds)}"
         terminal.answer(facts, [f"{spent}: {result.weights}"])
+
+
+@app.command(epilog="Example: synth ema run --width 0.07 --out run/weights-0.07")
+def ema(
+    target: Target,
+    width: Annotated[
+        float, typer.Option(help="Width of the average, as a fraction of the training.")
+    ],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="The pipeline folder to write.")],
+    at: Annotated[
+        int | None, typer.Option(help="Images seen where it ends; the last snapshot by default.")
+    ] = None,
+    as_json: Json = False,
+    show_traceback: Traceback = False,
+) -> None:
+    """Export a finished run with an average of another length (needs train.ema.profiles)."""
+    with session(as_json=as_json, show_traceback=show_traceback) as terminal:
+        config = read_config(target, None)
+        from train.reweight import export_average
+
+        digest = export_average(config, out, width=width, images_seen=at)
+        facts = {"weights": str(out), "width": width, "weights_sha256": digest}
+        terminal.answer(facts, [f"{out}: a diffusers pipeline, average of width {width:g}"])
 
 
 @app.command(epilog="Example: synth plan config.yaml sample.count=500")

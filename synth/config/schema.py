@@ -10,11 +10,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
-Probability = float
+MAX_EMA_WIDTH = 0.28  # of a power-function profile: a uniform average has 0.289
 
 
 class Section(BaseModel):
@@ -38,6 +38,8 @@ class ModelSection(Section):
     adapter: Literal["full", "lora"] = "full"
     rank: PositiveInt = 8  # LoRA rank
     alpha: PositiveInt = 8  # LoRA scale numerator
+    prediction: Literal["epsilon", "v_prediction", "sample"] | None = None  # None: the base's own
+    zero_terminal_snr: bool = False  # the last time pure noise; needs v_prediction or sample
     attention: Literal["auto", "sdpa", "math", "xformers"] = "auto"
     gradient_checkpointing: bool = False
 
@@ -48,11 +50,13 @@ class DataSection(Section):
     dataset: Path = Path("dataset")
     size: PositiveInt | None = None  # pixels; None: the base model's native size
     balance: float = Field(0.0, ge=0.0, le=1.0)  # 0 natural frequencies, 1 every finding equal
+    weights: dict[str, PositiveFloat] = Field(default_factory=dict)  # finding: times as often
 
 
 class OptimSection(Section):
     """AdamW and its learning rate, a function of images seen."""
 
+    kind: Literal["adamw", "adamw8bit"] = "adamw"  # 8 bit: CUDA and the extra `adam8bit`
     learning_rate: float = Field(1e-4, gt=0)
     schedule: Literal["constant", "cosine"] = "cosine"
     warmup_steps: int = Field(20, ge=0)
@@ -66,6 +70,25 @@ class EmaSection(Section):
 
     half_life: float = Field(0.1, gt=0)  # as a fraction of images seen so far, capped by decay
     decay: float = Field(0.999, gt=0, lt=1)  # per step, upper bound
+    profiles: tuple[float, ...] = ()  # relative widths, such as [0.05, 0.1]: see `synth ema`
+    snapshot_every: PositiveInt | None = None  # steps; None: checkpoint_every
+
+    @model_validator(mode="after")
+    def _widths(self) -> EmaSection:
+        if any(not 0.0 < width < MAX_EMA_WIDTH for width in self.profiles):
+            raise ValueError(f"profiles are relative widths between 0 and {MAX_EMA_WIDTH}")
+        if len(set(self.profiles)) == 1:
+            raise ValueError("profiles needs two widths, such as [0.05, 0.1], or none")
+        return self
+
+
+class TimesSection(Section):
+    """How often each noise level is trained on; see ``synth.diffusion.times``."""
+
+    density: Literal["uniform", "logit_normal"] = "uniform"
+    mean: float = 0.0  # of the logit
+    std: float = Field(1.0, gt=0)
+    shift: float = Field(1.0, gt=0)  # above 1: towards noise
 
 
 class TrainSection(Section):
@@ -75,7 +98,9 @@ class TrainSection(Section):
     batch: PositiveInt = 32  # images an optimiser step, over all processes
     micro_batch: PositiveInt | None = None  # images a forward pass; None: batch
     caption_dropout: float = Field(0.1, ge=0.0, lt=1.0)
+    caption_variants: int = Field(0, ge=0, le=16)  # reworded copies of each report, 0: none
     min_snr_gamma: float | None = Field(None, gt=0)
+    times: TimesSection = TimesSection()
     optim: OptimSection = OptimSection()
     ema: EmaSection = EmaSection()
     precision: Precision = "auto"

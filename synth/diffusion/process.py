@@ -78,7 +78,7 @@ class Process:
         return a * q - s * p
 
     def sample_times(self, uniform: Tensor) -> Tensor:
-        """Map uniforms in [0, 1) to process times: integers 0…T−1, or reals in [0, 1)."""
+        """Map relative times in [0, 1) to process times: integers 0…T−1, or reals in [0, 1)."""
         if self.alphas_cumprod is None:
             return uniform
         return (uniform.double() * len(self.alphas_cumprod)).long()
@@ -121,6 +121,23 @@ class Process:
         """Cast coefficients to x and append its trailing axes."""
         shape = (-1,) + (1,) * (x.ndim - 1)
         return tuple(value.to(x.device, x.dtype).reshape(shape) for value in values)
+
+
+def zero_terminal_snr(alphas_cumprod: Tensor) -> Tensor:
+    """Rescale a schedule so that its last time is pure noise (Lin et al. 2024, Algorithm 1).
+
+    √ᾱ is shifted to end at 0 and scaled to keep its first value, so brightness no longer leaks
+    through the noisiest time.
+
+    Args:
+        alphas_cumprod: ᾱ, float64 [T], decreasing.
+
+    Returns:
+        ᾱ, float64 [T], the last one exactly 0.
+    """
+    root = alphas_cumprod.sqrt()
+    first, last = root[0], root[-1]
+    return ((root - last) * first / (first - last)).square()
 
 
 def scaled_linear(start: float, end: float, length: int) -> Tensor:

@@ -6,6 +6,7 @@ one with ``from_pretrained(subfolder=…)``: a pipeline object is not needed to 
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,7 +45,7 @@ class StableDiffusion:
         self._vae = _load(AutoencoderKL, folder, "vae", torch_dtype=torch.float32)
         self._text_encoder = _load(CLIPTextModel, folder, "text_encoder", dtype=torch.float32)
         self._tokenizer = _load(CLIPTokenizer, folder, "tokenizer")
-        self._scheduler = _load_scheduler(folder)
+        self._scheduler = _adjusted(_load_scheduler(folder), model)
         self._trainable: list[tuple[str, nn.Parameter]] | None = None
         self.denoiser: Any = _load(UNet2DConditionModel, folder, "unet", torch_dtype=dtype)
         for part in (self._vae, self._text_encoder, self.denoiser):
@@ -231,6 +232,24 @@ def _load_scheduler(folder: Path) -> Any:
     config = diffusers.DDPMScheduler.load_config(folder, subfolder="scheduler")
     kind = getattr(diffusers, str(config.get("_class_name", "")), diffusers.DDIMScheduler)
     return _load(kind, folder, "scheduler")
+
+
+def _adjusted(scheduler: Any, model: ModelSection) -> Any:
+    """The scheduler with another prediction type or a zero terminal SNR, where asked for.
+
+    What is trained under it is exported with it, so the stock pipeline samples as we do.
+    """
+    changed: dict[str, Any] = {}
+    if model.prediction is not None:
+        changed["prediction_type"] = model.prediction
+    if model.zero_terminal_snr:
+        # the noisiest time must be on the solver's grid (Lin et al. 2024, section 3.3)
+        changed |= {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
+    if not changed:
+        return scheduler
+    takes = inspect.signature(type(scheduler).__init__).parameters
+    kind = type(scheduler) if changed.keys() <= takes.keys() else diffusers.DDIMScheduler
+    return kind.from_config(dict(scheduler.config), **changed)
 
 
 def _process(scheduler: Any) -> Process:

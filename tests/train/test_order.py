@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from synth.errors import SynthError
+from synth.errors import SynthError, UsageError
 from train.order import Order, epoch_rows, sampling_probabilities
 
 COMMON, RARE = {"edema": 1, "hernia": 0}, {"edema": 0, "hernia": 1}
@@ -50,3 +50,11 @@ def test_balance_mixes_linearly():
 def test_no_rows():
     with pytest.raises(SynthError, match="no image in the training split"):
         Order(np.empty(0), seed=0)
+
+
+def test_weights_show_rare_findings_more_often():
+    labels = [{"hernia": 1}, {"hernia": 0}, {"hernia": None}, {"hernia": 1, "nodule": 1}]
+    p = sampling_probabilities(labels, 0.0, {"hernia": 3.0, "nodule": 5.0})
+    np.testing.assert_allclose(p, np.array([3, 1, 1, 5]) / 10)
+    with pytest.raises(UsageError, match=r"data.weights.edema: no training image.*hernia, nodule"):
+        sampling_probabilities(labels, 0.0, {"edema": 2.0})

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from synth.config.schema import EmaSection, OptimSection, TrainSection
-from synth.errors import SynthError
+from synth.errors import SynthError, Unavailable
 from train.ema import Ema, effective_decay
 from train.optim import learning_rate, make_optimizer, optimizer_tensors, restore_optimizer
 
@@ -78,3 +78,18 @@ def test_optimizer_state_round_trip():
     assert all(torch.equal(a, b) for a, b in pairs)
     with pytest.raises(SynthError, match="another model"):
         restore_optimizer(second, other, {"q/exp_avg": torch.zeros(3)})
+
+
+def test_8_bit_adamw_without_cuda_is_refused():
+    settings = OptimSection(kind="adamw8bit")
+    with pytest.raises(Unavailable, match="adamw8bit on cpu"):
+        make_optimizer(named(), settings)
+
+
+def test_the_state_of_another_optimiser_may_hold_plain_numbers():
+    trainable = named(1)
+    optimizer = torch.optim.AdamW([trainable[0][1]])
+    optimizer.state[trainable[0][1]] = {"step": 3, "state1": torch.ones(3, dtype=torch.uint8)}
+    tensors = optimizer_tensors(optimizer, trainable)
+    assert int(tensors["p0/step"]) == 3
+    assert tensors["p0/state1"].dtype == torch.uint8
