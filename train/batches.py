@@ -7,7 +7,7 @@ micro-batch, the number of processes, or how often the run was interrupted.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -50,6 +50,19 @@ class Batch:
     cond: Conditioning
 
 
+@dataclass(frozen=True)
+class LivePrompts:
+    """Prompts that are encoded inside every step, with gradient.
+
+    Attributes:
+        prompts: text by the key it would be cached under; ``None`` is no prompt.
+        encode: of the family, with its null conditioning for ``None``.
+    """
+
+    prompts: Mapping[str, str | None]
+    encode: Callable[[Sequence[str | None]], Conditioning]
+
+
 class BatchMaker:
     """Draws batches out of the caches.
 
@@ -62,6 +75,7 @@ class BatchMaker:
         caption_dropout: probability that a presentation goes without its prompt.
         device: where batches go.
         density: how often each time is trained on; validation uses all alike.
+        live: encodes prompts in place of ``texts``, where a text encoder trains.
     """
 
     def __init__(
@@ -75,7 +89,9 @@ class BatchMaker:
         caption_dropout: float,
         device: torch.device,
         density: TimeDensity = TimeDensity(),  # noqa: B008  (frozen)
+        live: LivePrompts | None = None,
     ) -> None:
+        self._live = live
         self._density = density
         self._latents, self._texts, self._null_key = latents, texts, null_key
         self._process, self._seed, self._device = process, seed, device
@@ -112,13 +128,17 @@ class BatchMaker:
     def _batch(
         self, x0: list[Tensor], noise: list[Tensor], relative: Tensor, keys: list[str]
     ) -> Batch:
-        cond = Conditioning.cat([_conditioning(self._texts.read(key)) for key in keys])
         return Batch(
             x0=torch.stack(x0).to(self._device),
             noise=torch.stack(noise).to(self._device),
             times=self._process.sample_times(relative).to(self._device),
-            cond=cond.to(self._device),
+            cond=self._conditioning(keys).to(self._device),
         )
+
+    def _conditioning(self, keys: Sequence[str]) -> Conditioning:
+        if self._live is None:
+            return Conditioning.cat([_conditioning(self._texts.read(key)) for key in keys])
+        return self._live.encode([self._live.prompts[key] for key in keys])
 
 
 def moments_entry(moments: Moments) -> dict[str, Tensor]:

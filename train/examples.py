@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from synth.config.schema import Config
 from synth.data.cache import TensorCache, cache_latents, cache_texts, text_key
 from synth.diffusion.times import TimeDensity
 from synth.errors import SynthError
-from synth.families.base import Family
+from synth.families.base import Conditioning, Family
 from synth.manifest import Dataset, Row, sha256_text
 from synth.progress import Progress
-from train.batches import BatchMaker, Example, conditioning_entry, moments_entry
+from train.batches import BatchMaker, Example, LivePrompts, conditioning_entry, moments_entry
 from train.captions import variants
 
 
@@ -76,17 +77,13 @@ def build_examples(
         progress=progress,
     )
     prompts = [prompt_of(row) for row in rows]
-    encoder = family.text_encoder_sha256
     wordings = {p: variants(p, config.train.caption_variants) for p in dict.fromkeys(prompts)}
-    text_keys = cache_texts(
-        texts,
-        [*prompts, *(v for several in wordings.values() for v in several), ""],
-        encoder_sha256=encoder,
-        encode=lambda text: conditioning_entry(family.encode_prompts([text])),
-        progress=progress,
-    )
-    other = {p: tuple(text_key(v, encoder) for v in several) for p, several in wordings.items()}
-    split = _by_split(rows, latent_keys, text_keys[: len(rows)], other)
+    spoken = [*wordings, *(v for several in wordings.values() for v in several)]
+    encoder = family.text_encoder_sha256
+    live = _live_prompts(family, spoken) if family.text_trains else None
+    if live is None:
+        _cache_prompts(texts, family, spoken, progress)
+    split = _by_split(rows, latent_keys, wordings, encoder)
     distinct, times = sorted(set(prompts)), config.train.times
     return Examples(
         train=split["train"],
@@ -94,17 +91,54 @@ def build_examples(
         batches=BatchMaker(
             latents=latents,
             texts=texts,
-            null_key=text_key("", encoder),
+            null_key=null_key(encoder),
             process=family.process,
             seed=config.run.seed,
             caption_dropout=config.train.caption_dropout,
             device=device,
             density=TimeDensity(times.density, times.mean, times.std, times.shift),
+            live=live,
         ),
         prompts=len(distinct),
         truncated=tuple(cut for cut in family.truncated(distinct) if cut),
         fingerprint=sha256_text("\n".join(f"{e}" for e in split["train"])),
     )
+
+
+def null_key(encoder_sha256: str) -> str:
+    """Key of "no prompt", which some families do not encode as the empty prompt."""
+    return text_key("\0", encoder_sha256)
+
+
+def _cache_prompts(
+    texts: TensorCache, family: Family, spoken: Sequence[str], progress: Progress
+) -> None:
+    """Encode every wording, and what no prompt is."""
+
+    def encode(text: str) -> dict[str, Tensor]:
+        null = text == "\0"
+        cond = family.null_conditioning(1) if null else family.encode_prompts([text])
+        return conditioning_entry(cond)
+
+    encoder = family.text_encoder_sha256
+    wanted = [*spoken, "\0"]
+    cache_texts(texts, wanted, encoder_sha256=encoder, encode=encode, progress=progress)
+
+
+def _live_prompts(family: Family, spoken: Sequence[str]) -> LivePrompts:
+    """One prompt at a time, so that an embedding never depends on its company."""
+    encoder = family.text_encoder_sha256
+
+    def encode(prompts: Sequence[str | None]) -> Conditioning:
+        return Conditioning.cat(
+            [
+                family.null_conditioning(1) if p is None else family.encode_prompts([p])
+                for p in prompts
+            ]
+        )
+
+    known: dict[str, str | None] = {text_key(text, encoder): text for text in spoken}
+    return LivePrompts({**known, null_key(encoder): None}, encode)
 
 
 def prompt_of(row: Row) -> str:
@@ -115,10 +149,14 @@ def prompt_of(row: Row) -> str:
 def _by_split(
     rows: Sequence[Row],
     latent_keys: Sequence[str],
-    text_keys: Sequence[str],
-    variant_keys: Mapping[str, tuple[str, ...]],
+    wordings: Mapping[str, tuple[str, ...]],
+    encoder: str,
 ) -> dict[str, tuple[Example, ...]]:
+    keys = {
+        p: (text_key(p, encoder), *(text_key(v, encoder) for v in w)) for p, w in wordings.items()
+    }
     found: dict[str, list[Example]] = {"train": [], "val": []}
-    for row, latent, text in zip(rows, latent_keys, text_keys, strict=True):
-        found[row.split].append(Example(row.sample_id, latent, text, variant_keys[prompt_of(row)]))
+    for row, latent in zip(rows, latent_keys, strict=True):
+        text, *others = keys[prompt_of(row)]
+        found[row.split].append(Example(row.sample_id, latent, text, tuple(others)))
     return {split: tuple(examples) for split, examples in found.items()}

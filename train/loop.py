@@ -151,6 +151,7 @@ def _step(
             accelerator.backward(loss * accelerator.num_processes)
         total += loss.detach()
     parameters = [parameter for _, parameter in training.trainable]
+    _share_rest(training)
     norm = float(accelerator.clip_grad_norm_(parameters, settings.optim.clip))
     mean = float(accelerator.reduce(total, reduction="sum"))
     finite = math.isfinite(mean) and math.isfinite(norm)
@@ -194,6 +195,18 @@ def _sync(training: Training, last: bool) -> AbstractContextManager[Any]:
         return nullcontext()
     context: AbstractContextManager[Any] = training.accelerator.no_sync(training.family.denoiser)
     return context
+
+
+def _share_rest(training: Training) -> None:
+    """Average over processes the gradients that the wrapped denoiser does not: text encoders'."""
+    if training.accelerator.num_processes == 1 or not training.family.text_trains:
+        return
+    wrapped = {id(parameter) for parameter in training.family.denoiser.parameters()}
+    for _, parameter in training.trainable:
+        if id(parameter) not in wrapped:
+            if parameter.grad is None:  # on this process no caption was kept
+                parameter.grad = torch.zeros_like(parameter)
+            parameter.grad = training.accelerator.reduce(parameter.grad, reduction="mean")
 
 
 def _count_skipped(training: Training, *, finite: bool, loss: float) -> None:

@@ -34,10 +34,13 @@ class ModelSection(Section):
     """The base model and which of its parameters train."""
 
     weights: str = "builtin:tiny"  # builtin:NAME, a diffusers pipeline folder, or a hub id
-    family: str = "sd"
+    family: str = "auto"  # auto: by the pipeline's class
     adapter: Literal["full", "lora"] = "full"
     rank: PositiveInt = 8  # LoRA rank
     alpha: PositiveInt = 8  # LoRA scale numerator
+    targets: tuple[str, ...] = ()  # layers LoRA adapts; empty: the attention projections
+    dora: bool = False  # LoRA with learned column lengths
+    train_text_encoder: bool = False  # as in RoentGen; text embeddings are then not cached
     prediction: Literal["epsilon", "v_prediction", "sample"] | None = None  # None: the base's own
     zero_terminal_snr: bool = False  # the last time pure noise; needs v_prediction or sample
     attention: Literal["auto", "sdpa", "math", "xformers"] = "auto"

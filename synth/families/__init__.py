@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
+from synth.errors import SynthError, UsageError
 from synth.registry import Registry
 
 if TYPE_CHECKING:
@@ -12,7 +14,20 @@ if TYPE_CHECKING:
     from synth.config.schema import ModelSection
     from synth.families.base import Family
 
-FAMILIES = Registry("model family", {"sd": "synth.families.sd:load"})
+FAMILIES = Registry(
+    "model family",
+    {
+        "sd": "synth.families.sd:load",
+        "sdxl": "synth.families.sdxl:load",
+    },
+)
+_PIPELINES = {  # diffusers pipeline class -> family
+    "StableDiffusionPipeline": "sd",
+    "StableDiffusionXLPipeline": "sdxl",
+    "StableDiffusion3Pipeline": "sd3",
+    "PixArtSigmaPipeline": "pixart",
+    "SanaPipeline": "sana",
+}
 
 __all__ = ["FAMILIES", "load_family"]
 
@@ -31,5 +46,32 @@ def load_family(model: ModelSection, *, device: torch.device, dtype: torch.dtype
         SynthError: the weights are missing or not of this family.
         Unavailable: the attention kernel does not work here.
     """
-    family: Family = FAMILIES.get(model.family)(model, device=device, dtype=dtype)
+    name = model.family
+    if name == "auto" or name in FAMILIES.names():
+        name = _check_class(model)
+    family: Family = FAMILIES.get(name)(model, device=device, dtype=dtype)
     return family
+
+
+def _check_class(model: ModelSection) -> str:
+    """The family of the pipeline's class, which must be the one asked for, if any was."""
+    from synth.families.weights import INDEX, resolve_weights
+
+    path = resolve_weights(model.weights) / INDEX
+    try:
+        kind = str(json.loads(path.read_text("utf-8")).get("_class_name"))
+    except (ValueError, AttributeError):
+        raise SynthError("not the index of a diffusers pipeline", where=path) from None
+    found = _PIPELINES.get(kind)
+    if found is None:
+        raise SynthError(
+            "no family for this pipeline", where=path, got=kind, expected=", ".join(_PIPELINES)
+        )
+    if model.family not in ("auto", found):
+        raise UsageError(
+            "the weights are of another family",
+            where="model.family",
+            got=f"{model.family} for a {kind}",
+            expected=f"{found}, or auto",
+        )
+    return found

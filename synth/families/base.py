@@ -105,6 +105,7 @@ class Family(Protocol):
         text_encoder_sha256: of the text encoder's and tokenizer's; embeddings are cached under it.
         scheduler_config: the base model's own scheduler configuration.
         kernel: name of the attention kernel that really runs.
+        text_trains: whether a text encoder trains, so that prompts are encoded inside every step.
     """
 
     process: Process
@@ -116,6 +117,7 @@ class Family(Protocol):
     text_encoder_sha256: str
     scheduler_config: Mapping[str, Any]
     kernel: str
+    text_trains: bool
 
     def latent_shape(self, size: int) -> tuple[int, int, int]:
         """(C, h, w) of the latents of a square image of ``size`` pixels."""

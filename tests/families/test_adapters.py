@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from diffusers import DiffusionPipeline
+from diffusers import DiffusionPipeline, StableDiffusionPipeline
 
 from synth.config.schema import ModelSection
 from synth.errors import SynthError
@@ -57,7 +57,7 @@ def test_lora_begins_as_the_base_and_reproducibly(tiny_pipeline):
 def test_lora_round_trip_in_the_stock_pipeline(lora, tiny_pipeline, tmp_path):
     x, times, cond = inputs(lora)
     expected = lora.denoise(x, times, cond)
-    adapters.save_lora(lora.denoiser, tmp_path)
+    adapters.save_lora({"unet": lora.denoiser}, tmp_path, StableDiffusionPipeline)
     stock = DiffusionPipeline.from_pretrained(tiny_pipeline, local_files_only=True)
     before = stock.unet(x, times, encoder_hidden_states=cond.tokens).sample
     stock.load_lora_weights(tmp_path)
@@ -68,18 +68,18 @@ def test_lora_round_trip_in_the_stock_pipeline(lora, tiny_pipeline, tmp_path):
 
 @torch.no_grad()
 def test_lora_loads_back_and_refuses_another_rank(lora, tiny_pipeline, tmp_path):
-    adapters.save_lora(lora.denoiser, tmp_path)
+    adapters.save_lora({"unet": lora.denoiser}, tmp_path, StableDiffusionPipeline)
     again = load(tiny_pipeline, adapter="lora", rank=4, alpha=8)
     again.trainable()
-    adapters.load_lora(again.denoiser, tmp_path)
+    adapters.load_lora({"unet": again.denoiser}, tmp_path, StableDiffusionPipeline)
     x = inputs(lora)
     assert torch.equal(again.denoise(*x), lora.denoise(*x))
     narrow = load(tiny_pipeline, adapter="lora", rank=2)
     narrow.trainable()
     with pytest.raises(SynthError, match="does not fit the model"):
-        adapters.load_lora(narrow.denoiser, tmp_path)
+        adapters.load_lora({"unet": narrow.denoiser}, tmp_path, StableDiffusionPipeline)
     with pytest.raises(SynthError, match="no pytorch_lora_weights"):
-        adapters.load_lora(narrow.denoiser, tmp_path / "nowhere")
+        adapters.load_lora({}, tmp_path / "nowhere", StableDiffusionPipeline)
 
 
 @torch.no_grad()

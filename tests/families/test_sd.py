@@ -12,7 +12,7 @@ from synth.config.schema import ModelSection
 from synth.errors import SynthError, UsageError
 from synth.families import load_family
 from synth.families.base import Conditioning
-from synth.families.sd import MAX_WINDOWS
+from synth.families.clip import MAX_WINDOWS
 from synth.seeding import torch_generator
 
 CPU = torch.device("cpu")

@@ -71,3 +71,34 @@ def test_an_average_of_another_length_is_a_pipeline(tmp_path, make_config):
         torch.testing.assert_close(tensor, tracked[f"0.05@{name}"], rtol=2e-3, atol=2e-4)
     with pytest.raises(UsageError, match="the folder exists"):
         export_average(config, tmp_path / "wide", width=0.12)
+
+
+@pytest.mark.parametrize("adapter", ["full", "lora"])
+def test_the_text_encoder_trains_resumes_and_is_exported(
+    tmp_path, make_config, same_tensors, tiny_pipeline, adapter
+):
+    from transformers import CLIPTextModel
+
+    model = {"train_text_encoder": True, "adapter": adapter, "rank": 2}
+    run = fine_tune(make_config(tmp_path / "whole", model=model))
+    fine_tune(make_config(tmp_path / "parts", model=model, steps=1))
+    fine_tune(make_config(tmp_path / "parts", model=model))
+    for name in ("weights", "ema", "optimizer"):
+        file = f"checkpoints/16/{name}.safetensors"
+        assert same_tensors(tmp_path / "whole" / file, tmp_path / "parts" / file)
+    trained = load_file(tmp_path / "whole/checkpoints/16/weights.safetensors")
+    assert any(name.startswith("text_encoder.") for name in trained)
+    assert not (run.folder / "cache/texts").exists()
+    before = CLIPTextModel.from_pretrained(tiny_pipeline, subfolder="text_encoder").state_dict()
+    after = CLIPTextModel.from_pretrained(run.weights, subfolder="text_encoder").state_dict()
+    assert before.keys() == after.keys()
+    assert any(not torch.equal(before[name], after[name]) for name in before)
+
+
+def test_micro_batches_are_the_batch_with_a_text_encoder_too(tmp_path, make_config):
+    model = {"train_text_encoder": True}
+    whole = fine_tune(make_config(tmp_path / "whole", model=model, steps=2))
+    parts = fine_tune(make_config(tmp_path / "parts", model=model, steps=2, micro_batch=1))
+    one, other = (load_file(r.folder / "checkpoints/8/weights.safetensors") for r in (whole, parts))
+    for name, tensor in one.items():
+        torch.testing.assert_close(other[name], tensor, rtol=1e-3, atol=1e-5)
