@@ -19,6 +19,9 @@ FAMILIES = Registry(
     {
         "sd": "synth.families.sd:load",
         "sdxl": "synth.families.sdxl:load",
+        "sd3": "synth.families.sd3:load",
+        "pixart": "synth.families.pixart:load",
+        "sana": "synth.families.sana:load",
     },
 )
 _PIPELINES = {  # diffusers pipeline class -> family

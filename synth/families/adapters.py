@@ -86,7 +86,7 @@ def add_lora(
     module.requires_grad_(False)
     config = LoraConfig(r=rank, lora_alpha=alpha, target_modules=list(targets), use_dora=dora)
     with torch.random.fork_rng(devices=[]):  # peft draws an A that is replaced below
-        module.add_adapter(config)  # type: ignore[operator]
+        _inject(module, config)
     named = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
     for name, parameter in named:
         parameter.data = parameter.data.float()
@@ -96,6 +96,17 @@ def add_lora(
             uniform = torch.rand(parameter.shape, generator=generator)
             parameter.data.copy_((2 * uniform - 1) * bound)
     return named
+
+
+def _inject(module: Any, config: Any) -> None:
+    """Add the layers; PixArt's transformer has no ``add_adapter`` of its own."""
+    from peft import inject_adapter_in_model
+
+    if hasattr(module, "add_adapter"):
+        module.add_adapter(config)
+        return
+    inject_adapter_in_model(config, module, _NAME)
+    module.peft_config = {_NAME: config}
 
 
 def _check_targets(module: nn.Module, targets: Sequence[str]) -> None:
@@ -137,6 +148,22 @@ def save_lora(parts: Mapping[str, nn.Module], folder: Path, pipeline: Any) -> No
             layers[f"{part}_lora_layers"] = convert_state_dict_to_diffusers(state)
             layers[f"{part}_lora_adapter_metadata"] = _metadata(module)
     pipeline.save_lora_weights(folder, **layers, safe_serialization=True)
+
+
+def save_peft(module: nn.Module, folder: Path) -> None:
+    """Write the LoRA of a denoiser whose pipeline class loads none, as ``peft`` loads adapters.
+
+    ``PeftModel.from_pretrained(pipeline.transformer, folder / "lora")`` puts it on the base.
+    """
+    from peft.utils import get_peft_model_state_dict
+    from safetensors.torch import save_file
+
+    target = folder / "lora"
+    target.mkdir()
+    state = get_peft_model_state_dict(module, save_embedding_layers=False)
+    named = {f"base_model.model.{name}": t.contiguous() for name, t in state.items()}
+    save_file(named, target / "adapter_model.safetensors")
+    module.peft_config[_NAME].save_pretrained(target)  # type: ignore[index, union-attr]
 
 
 def load_lora(parts: Mapping[str, nn.Module], folder: Path, pipeline: Any) -> None:
@@ -182,7 +209,8 @@ def merged(module: Any) -> Any:
             parent, _, child = name.rpartition(".")
             setattr(plain.get_submodule(parent), child, layer.get_base_layer())
     del plain.peft_config
-    plain._hf_peft_config_loaded = False
+    if hasattr(plain, "_hf_peft_config_loaded"):
+        plain._hf_peft_config_loaded = False
     return plain
 
 

@@ -31,7 +31,7 @@ _PROCESSORS: dict[str, Callable[[], Any]] = {
     "math": AttnProcessor,
     "xformers": XFormersAttnProcessor,
 }
-_TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 5e-2, torch.float16: 1e-2}
+TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 5e-2, torch.float16: 1e-2}
 
 
 @dataclass(frozen=True)
@@ -95,11 +95,11 @@ def probe(name: str, *, device: torch.device, width: int = 32) -> Kernel:
     expected, _ = _run(layer, x, "sdpa")
     got, ran = _run(layer, x, name)
     error = max(float((a - b).abs().max()) for a, b in zip(got, expected, strict=True))
-    if not error <= _TOLERANCE[dtype]:
+    if not error <= TOLERANCE[dtype]:
         raise SynthError(
             f"attention kernel `{name}` disagrees with SDPA",
             got=f"difference {error:.2g} in {dtype}",
-            expected=f"at most {_TOLERANCE[dtype]:.0e}",
+            expected=f"at most {TOLERANCE[dtype]:.0e}",
             fix="Use model.attention=sdpa.",
         )
     return Kernel(name, ran, error)
@@ -154,7 +154,7 @@ def _run(layer: Attention, x: Tensor, name: str) -> tuple[tuple[Tensor, Tensor],
     x = x.clone().requires_grad_()
     try:
         with torch.enable_grad():
-            with _Operators() as record:
+            with Operators() as record:
                 output = layer(x)
             output.square().sum().backward()
     except (RuntimeError, NotImplementedError, ImportError) as error:
@@ -166,10 +166,10 @@ def _run(layer: Attention, x: Tensor, name: str) -> tuple[tuple[Tensor, Tensor],
         ) from None
     if x.grad is None or not bool(x.grad.isfinite().all()):
         raise SynthError(f"attention kernel `{name}` gives no finite gradient")
-    return (output.detach().float(), x.grad.float()), _operator(record)
+    return (output.detach().float(), x.grad.float()), operator(record)
 
 
-class _Operators(TorchDispatchMode):
+class Operators(TorchDispatchMode):
     """Notes the name of every operator that reaches a kernel."""
 
     def __init__(self) -> None:
@@ -183,7 +183,7 @@ class _Operators(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def _operator(record: _Operators) -> str:
+def operator(record: Operators) -> str:
     """The fused attention operator, or the explicit softmax."""
     marks = ("attention", "fmha", "flash", "xformers")
     fused = [name for name in record.names if any(mark in name.lower() for mark in marks)]

@@ -39,6 +39,11 @@ def truncated(tokenizer: Any, prompt: str) -> int:
     return max(0, len(_token_ids(tokenizer, prompt)) - MAX_WINDOWS * _room(tokenizer))
 
 
+def beyond_first(tokenizer: Any, prompt: str) -> int:
+    """Tokens of a prompt beyond the first window, where only that is read."""
+    return max(0, len(_token_ids(tokenizer, prompt)) - _room(tokenizer))
+
+
 def flat_ids(groups: Sequence[Sequence[Sequence[int]]], device: torch.device) -> Tensor:
     """The windows of several prompts as one batch of ids, int64 [sum of windows, 77]."""
     return torch.tensor([window for group in groups for window in group], device=device)

@@ -83,6 +83,21 @@ def check_width(part: str, got: int, expected: int, folder: Path) -> None:
         )
 
 
+def refuse_text_training(model: ModelSection, reason: str) -> None:
+    """Say why a family does not train its text encoders.
+
+    Raises:
+        UsageError: the configuration asks for it.
+    """
+    if model.train_text_encoder:
+        raise UsageError(
+            "this family's text encoders do not train",
+            where="model.train_text_encoder",
+            got="true",
+            expected=f"false: {reason}",
+        )
+
+
 @contextmanager
 def quiet() -> Iterator[None]:
     """Keep the libraries' progress bars out of the output while loading and saving."""

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import tiny_pixart
+import tiny_sana
+import tiny_sd3
 import tiny_sdxl
 
 
@@ -20,6 +23,7 @@ class Case:
         solver: under which the stock pipeline is compared.
         tolerance: of that comparison without guidance, relative to the latents' deviation.
         call: further arguments of the stock pipeline.
+        loads_lora: whether the stock pipeline loads LoRA files; else ``peft`` does.
     """
 
     name: str
@@ -27,9 +31,26 @@ class Case:
     solver: str = "ddim"
     tolerance: float = 0.0
     call: Mapping[str, Any] = field(default_factory=dict)
+    loads_lora: bool = True
 
 
+# All but the first encode prompts one by one where the stock pipeline pads and batches them.
 CASES = (
     Case("sd", None),
-    Case("sdxl", tiny_sdxl.build, tolerance=2e-6),  # we encode prompts one by one
+    Case("sdxl", tiny_sdxl.build, tolerance=2e-6),
+    Case("sd3", tiny_sd3.build, solver="euler", tolerance=1e-5),
+    Case(
+        "pixart",
+        tiny_pixart.build,
+        tolerance=1e-5,
+        call={"clean_caption": False, "use_resolution_binning": False},
+        loads_lora=False,
+    ),
+    Case(
+        "sana",
+        tiny_sana.build,
+        solver="euler",
+        tolerance=1e-5,
+        call={"complex_human_instruction": None, "use_resolution_binning": False},
+    ),
 )
