@@ -41,7 +41,7 @@ def test_every_error_is_named_at_once(tmp_path):
     assert "5 problems" in message
     assert "train.stpes: unknown key. Did you mean `steps`?" in message
     assert "train.batch: input should be greater than 0 (got 0)" in message
-    assert "train.optim.lr: unknown key. Known here: learning_rate" in message
+    assert "train.optim.lr: unknown key. Known here: kind, learning_rate" in message
     assert "sampel: unknown key. Did you mean `sample`?" in message
     assert "sample.solver:" in message
     assert "'dmp'" in message
