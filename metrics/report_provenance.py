@@ -11,7 +11,7 @@ from typing import Any
 from metrics.report_plan import extra
 from metrics.report_values import Scores, part, words
 from synth.errors import SynthError
-from synth.manifest import Dataset, sha256_file
+from synth.manifest import Dataset, SourceTerms, sha256_file
 from synth.provenance import versions
 
 
@@ -25,6 +25,7 @@ class Provenance:
         config: the run's YAML, empty where there is no run.
         cohort: the cohort's README, empty where there is none.
         terms: terms of use of the real data, which the synthetic images inherit.
+        sources: the named sources of the real data.
     """
 
     facts: tuple[tuple[str, str], ...]
@@ -32,6 +33,7 @@ class Provenance:
     config: str
     cohort: str
     terms: tuple[str, ...]
+    sources: tuple[SourceTerms, ...]
 
 
 def provenance(
@@ -51,6 +53,7 @@ def provenance(
             facts[f"run: {words(key)}"] = str(run_facts[key])
     facts |= {f"scores: {words(name)}": value for name, value in flat(recorded)}
     software = part(recorded, "versions") or versions()
+    sources = [*real.info.sources, *synthetic.info.sources]
     terms = [*real.info.terms, *synthetic.info.terms, *_text(cohort, "terms.txt").splitlines()]
     return Provenance(
         facts=tuple(facts.items()),
@@ -58,6 +61,7 @@ def provenance(
         config=_text(run, "config.yaml"),
         cohort=_text(cohort, "README.txt"),
         terms=tuple(dict.fromkeys(line.strip() for line in terms if line.strip())),
+        sources=tuple({one.name: one for one in sources}.values()),
     )
 
 
@@ -80,9 +84,9 @@ def read_run_facts(run: Path | None) -> Mapping[str, Any]:
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Nested mappings as dotted names; software versions have a table of their own."""
+    """Nested mappings as dotted names; versions and terms of use have tables of their own."""
     for key, value in values.items():
-        if key == "versions":
+        if key in ("versions", "terms", "sources"):
             continue
         if isinstance(value, Mapping):
             yield from flat(value, f"{prefix}{key}.")

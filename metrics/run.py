@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from synth.extractors.classifier import Classifier, fit_classifier, one_thread
 from synth.extractors.pixel import PixelExtractor
 from synth.families import load_family
 from synth.families.device import select_device
-from synth.manifest import sha256_file, write_json
+from synth.manifest import read_info, sha256_file, write_json
 from synth.progress import Progress, Silent
 from synth.provenance import versions
 
@@ -305,8 +305,19 @@ def _provenance(
         "judge": None if judge is None else {"id": judge.id, "sha256": judge.weights_sha256},
         "settings": settings.model_dump(mode="json"),
         "weights": weights,
+        **_terms(roles.values()),
         "seconds": round(seconds, 2),
         "versions": versions(),
+    }
+
+
+def _terms(roles: Iterable[ImageSet]) -> dict[str, list[Any]]:
+    """The terms of use of all images that the scores are about, each once."""
+    infos = [read_info(images.folder) for images in roles]
+    sources = {source.name: source for info in infos for source in info.sources}
+    return {
+        "terms": list(dict.fromkeys(term for info in infos for term in info.terms)),
+        "sources": [source.model_dump(mode="json") for source in sources.values()],
     }
 
 

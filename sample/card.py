@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from sample.identity import Identity
 from sample.plan import Plan
+from synth.data.card import source_table
 from synth.manifest import DatasetInfo, SyntheticRow
 
 _CARD = """\
@@ -72,7 +73,7 @@ dataset = load_dataset("imagefolder", data_dir="{name}", split="train")
 
 Check the files with `sha256sum -c SHA256SUMS`.
 
-## Terms of use
+{sources}## Terms of use
 
 {terms}
 """
@@ -113,5 +114,6 @@ def card(
         seed=identity.seed,
         weights=identity.weights_sha256,
         config=identity.config_sha256,
+        sources=f"## Sources\n\n{source_table(info.sources)}\n\n" if info.sources else "",
         terms="\n".join(f"- {term}" for term in info.terms) or "None were recorded with the data.",
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -79,6 +79,7 @@ def generate_batches(
     settings: SampleSection,
     size: int | None = None,
     wanted: Callable[[range], bool] = lambda indices: True,
+    facts: Sequence[tuple[int, ...]] = (),
 ) -> Iterator[Batch]:
     """The batches behind ``generate_images``, with the facts a filter needs.
 
@@ -92,6 +93,7 @@ def generate_batches(
         settings: batch, steps, guidance and solver.
         size: side in pixels; None is the model's native size.
         wanted: asked with the indices of a batch before it is made; false skips it.
+        facts: the categories of each image, for a model that has conditions; none by default.
 
     Raises:
         UsageError: prompts and seeds differ in number.
@@ -107,9 +109,13 @@ def generate_batches(
         indices = range(start, min(start + settings.batch, len(prompts)))
         if wanted(indices):
             filled = [indices[i % len(indices)] for i in range(settings.batch)]
+            cond = encode([prompts[i] for i in filled])
+            if facts and facts[0]:
+                codes = torch.tensor([facts[i] for i in filled], device=cond.tokens.device)
+                cond = replace(cond, facts=codes)
             pixels = _make(
                 family,
-                encode([prompts[i] for i in filled]),
+                cond,
                 seeds=[seeds[i] for i in filled],
                 settings=settings,
                 size=size or family.size,

@@ -6,26 +6,31 @@ import heapq
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from difflib import get_close_matches
 from functools import cached_property
 from typing import Any, NamedTuple
 
 from synth.config.schema import Config, PlanSection
 from synth.errors import SynthError, UsageError
+from synth.families.facts import facts_of, words_of
 from synth.manifest import Dataset, Label, Row, sha256_text
 from synth.seeding import numpy_rng, seed_from
 
 
 @dataclass(frozen=True)
 class PlannedRow:
-    """One image to make, conditioned on the text of a real training row and labelled by it."""
+    """One image to make, conditioned on the text of a real training row and labelled by it.
+
+    A model trained with conditions beside the text also gets that row's, by name.
+    """
 
     sample_id: str
     prompt: str
     labels: dict[str, Label]
     seed: int
     source_sample_id: str
+    conditions: dict[str, str] = field(default_factory=dict)
 
 
 class FindingCount(NamedTuple):
@@ -126,7 +131,8 @@ def make_plan(config: Config, dataset: Dataset) -> Plan:
         )
     chosen += _mirror(rows, count - len(chosen), seed=seed)
     order = numpy_rng("plan-order", seed).permutation(len(chosen))
-    planned = tuple(_planned(i, chosen[j], seed=seed) for i, j in enumerate(order))
+    names = config.model.conditions
+    planned = tuple(_planned(i, chosen[j], names, seed=seed) for i, j in enumerate(order))
     real = _count(row.labels for row in training)
     return Plan(settings, planned, {name: real[name] for name in dataset.findings}, tuple(notes))
 
@@ -218,7 +224,7 @@ def _mirror(rows: Sequence[Row], count: int, *, seed: int) -> list[Row]:
     return chosen
 
 
-def _planned(index: int, row: Row, *, seed: int) -> PlannedRow:
+def _planned(index: int, row: Row, names: Sequence[str], *, seed: int) -> PlannedRow:
     sample_id = f"syn-{index:06d}"
     return PlannedRow(
         sample_id=sample_id,
@@ -226,6 +232,7 @@ def _planned(index: int, row: Row, *, seed: int) -> PlannedRow:
         labels=dict(row.labels),
         seed=seed_from("sample", seed, sample_id),
         source_sample_id=row.sample_id,
+        conditions=words_of(facts_of(row, names), names),
     )
 
 

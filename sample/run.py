@@ -21,6 +21,7 @@ from synth.errors import Interrupted, SynthError
 from synth.families import load_family
 from synth.families.base import Family
 from synth.families.device import select_device, select_precision
+from synth.families.facts import codes_of
 from synth.manifest import (
     Dataset,
     DatasetInfo,
@@ -179,7 +180,7 @@ def _sample(
     job: _Job, kept: dict[str, SyntheticRow], progress: Progress
 ) -> dict[str, SyntheticRow]:
     """Make what is not kept; each batch is on disk before the next begins."""
-    planned, settings = job.plan.rows, job.config.sample
+    planned, settings, names = job.plan.rows, job.config.sample, job.config.model.conditions
     writer = Writer(job.out, job.identity, batch_size=settings.batch, kept=kept)
     made: dict[str, SyntheticRow] = {}
     started = time.monotonic()
@@ -190,6 +191,7 @@ def _sample(
         settings=settings,
         size=job.identity.size,
         wanted=lambda indices: any(planned[i].sample_id not in kept for i in indices),
+        facts=[codes_of(row.conditions, names) for row in planned],
     )
     progress.update(len(kept), len(planned))
     try:
@@ -246,6 +248,7 @@ def _info(job: _Job, rows: Sequence[SyntheticRow], *, complete: bool) -> Dataset
             },
             "findings": list(job.real.findings),
             "terms": real.terms,
+            "sources": real.sources,
             "preprocessing": real.preprocessing,
             "versions": versions(),
             "complete": complete,

@@ -93,6 +93,9 @@ class Writer:
             labels=planned.labels,
             label_source="conditioned",  # asked for, not read off the image
             source=f"synthetic from {planned.source_sample_id}",
+            view=planned.conditions.get("view"),
+            sex=planned.conditions.get("sex"),
+            age_band=planned.conditions.get("age_band"),
             width=width,
             height=height,
             seed=planned.seed,
@@ -106,6 +109,7 @@ class Writer:
             source_sample_id=planned.source_sample_id,
             precision=self._identity.precision,
             batch=self._batch_size,
+            conditions=planned.conditions,
         )
 
 

@@ -30,7 +30,18 @@ Split = Literal["train", "val", "test"]
 
 
 class Row(BaseModel):
-    """One image of a prepared dataset. Ids are pseudonyms, never a hospital's own."""
+    """One image of a prepared dataset. Ids are pseudonyms, never a hospital's own.
+
+    Attributes:
+        text: the scrubbed report.
+        text_used: what conditions the model.
+        flags: warnings about image and text: names of ``synth.dicom.FLAGS`` and of
+            ``synth.text.ReadReport.warnings``.
+        attributes: finding -> side, severity, location, where stated.
+        phash: perceptual hash of the image, 64 hexadecimal digits; empty if it was not computed.
+        official_split: the split that the image's source gives it; ``split`` is the same one or
+            holds the image further out of training.
+    """
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
@@ -42,8 +53,9 @@ class Row(BaseModel):
     view: str | None = None
     sex: str | None = None
     age_band: str | None = None
-    text: str = ""  # scrubbed report
-    text_used: str = ""  # what conditions the model
+    language: str | None = None
+    text: str = ""
+    text_used: str = ""
     labels: dict[str, Label] = Field(default_factory=dict)
     label_source: str = ""
     source: str = ""
@@ -52,6 +64,10 @@ class Row(BaseModel):
     height: int = 0
     bit_depth: int = 8
     preprocessing: dict[str, Any] = Field(default_factory=dict)
+    flags: list[str] = Field(default_factory=list)
+    attributes: dict[str, dict[str, str]] | None = None
+    phash: str = ""
+    official_split: Split | None = None
     synthetic: bool = False
 
 
@@ -71,6 +87,32 @@ class SyntheticRow(Row):
     nearest_real_distance: float | None = None
 
 
+class SourceTerms(BaseModel):
+    """A source that images came from and its terms, which bind whatever is made of them.
+
+    Attributes:
+        name: stable lower-case name.
+        title: as people write it.
+        licence: SPDX id or the name of the agreement.
+        terms: the conditions, one each.
+        citation: one line.
+        url: where it is published.
+        redistribution: whether the data, or samples of a model trained on them, may be passed on.
+        commercial: whether commercial use is allowed.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    name: str
+    title: str
+    licence: str = ""
+    terms: list[str] = Field(default_factory=list)
+    citation: str = ""
+    url: str = ""
+    redistribution: bool = False
+    commercial: bool = False
+
+
 class DatasetInfo(BaseModel):
     """Facts about the whole folder: ``dataset.json``."""
 
@@ -83,7 +125,9 @@ class DatasetInfo(BaseModel):
     size: int = 0
     counts: dict[str, int] = Field(default_factory=dict)
     findings: list[str] = Field(default_factory=list)
+    flags: dict[str, int] = Field(default_factory=dict)
     terms: list[str] = Field(default_factory=list)
+    sources: list[SourceTerms] = Field(default_factory=list)
     preprocessing: dict[str, Any] = Field(default_factory=dict)
     versions: dict[str, str] = Field(default_factory=dict)
 
@@ -127,12 +171,18 @@ def open_dataset(folder: Path | str) -> Dataset:
     rows = tuple(_parse_row(table, number, raw) for number, raw in enumerate(read_jsonl(table), 1))
     if not rows:
         raise SynthError("the dataset has no images", where=table)
-    return Dataset(folder, _read_info(folder / "dataset.json", folder.name), rows)
+    return Dataset(folder, read_info(folder), rows)
 
 
-def _read_info(path: Path, name: str) -> DatasetInfo:
+def read_info(folder: Path) -> DatasetInfo:
+    """``dataset.json`` of a folder; nothing but its name where there is none.
+
+    Raises:
+        SynthError: it is malformed.
+    """
+    path = folder / "dataset.json"
     if not path.is_file():
-        return DatasetInfo(name=name)
+        return DatasetInfo(name=folder.name)
     try:
         return DatasetInfo.model_validate_json(path.read_bytes())
     except ValidationError as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import tempfile
 from pathlib import Path
 
 os.environ.update(
@@ -29,6 +30,7 @@ from synth.manifest import (
     DatasetInfo,
     Label,
     Row,
+    SourceTerms,
     Split,
     append_jsonl,
     write_json,
@@ -38,6 +40,22 @@ from synth.seeding import numpy_rng, seed_from
 
 torch.set_num_threads(1)
 
+_KEY = tempfile.NamedTemporaryFile(prefix="synth-tests-", suffix=".key")  # noqa: SIM115
+_KEY.write(b"the key of the pseudonyms in tests")
+_KEY.flush()
+os.environ["SYNTH_KEY_FILE"] = _KEY.name  # so that no test makes a key in the user's home
+os.environ.pop("SYNTH_SECRET", None)
+
+SOURCE = SourceTerms(
+    name="tests",
+    title="The Test Collection",
+    licence="CC-BY-NC-4.0",
+    terms=["not for sale"],
+    citation="Doe et al. 2020",
+    url="https://example.org/tests",
+    redistribution=True,
+    commercial=False,
+)
 FINDINGS = ("cardiomegaly", "hernia", "nodule")
 WORDS = (
     *("chest", "radiograph", "frontal", "no", "acute", "finding", "there", "is", "a", "and", "the"),
@@ -168,6 +186,7 @@ def tiny_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
         counts={"images": 24, "patients": 12, **counts},
         findings=list(FINDINGS),
         terms=["made by the tests"],
+        sources=[SOURCE],
     )
     write_json(folder / "dataset.json", info)
     write_sha256sums(folder)

@@ -8,7 +8,7 @@ micro-batch, the number of processes, or how often the run was interrupted.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -17,12 +17,13 @@ from synth.data.cache import TensorCache
 from synth.diffusion.process import Process
 from synth.diffusion.times import TimeDensity
 from synth.families.base import Conditioning, Moments
+from synth.families.facts import UNKNOWN
 from synth.seeding import seed_from
 
 
 @dataclass(frozen=True)
 class Example:
-    """One training image: its id and where its latents and its prompt's embedding are cached.
+    """One training image: its id, where latents and prompt embedding are cached, and its facts.
 
     Other wordings of the prompt, if any, take their turns with it.
     """
@@ -31,6 +32,7 @@ class Example:
     latent_key: str
     text_key: str
     variant_keys: tuple[str, ...] = ()
+    facts: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,8 @@ class BatchMaker:
         null_key: entry of the empty prompt in ``texts``.
         process: what a time is.
         seed: the run's seed.
-        caption_dropout: probability that a presentation goes without its prompt.
+        caption_dropout: probability that a presentation goes without its prompt and facts.
+        condition_dropout: probability that one of its facts is hidden.
         device: where batches go.
         density: how often each time is trained on; validation uses all alike.
         live: encodes prompts in place of ``texts``, where a text encoder trains.
@@ -87,6 +90,7 @@ class BatchMaker:
         process: Process,
         seed: int,
         caption_dropout: float,
+        condition_dropout: float = 0.0,
         device: torch.device,
         density: TimeDensity = TimeDensity(),  # noqa: B008  (frozen)
         live: LivePrompts | None = None,
@@ -95,12 +99,12 @@ class BatchMaker:
         self._density = density
         self._latents, self._texts, self._null_key = latents, texts, null_key
         self._process, self._seed, self._device = process, seed, device
-        self._dropout = caption_dropout
+        self._dropout, self._fact_dropout = caption_dropout, condition_dropout
         self._generator = torch.Generator("cpu")  # re-keyed for every draw
 
     def draw(self, presentations: Iterable[tuple[Example, int]]) -> Batch:
         """A training batch; each item is an example and its position in the data order."""
-        x0, noise, uniforms, keys = [], [], [], []
+        x0, noise, uniforms, keys, facts = [], [], [], [], []
         for example, position in presentations:
             moments = _moments(self._latents.read(example.latent_key))
             g = self._generator.manual_seed(
@@ -111,8 +115,10 @@ class BatchMaker:
             x0.append(moments.sample(pair[0]))
             noise.append(pair[1])
             uniforms.append(time)
-            keys.append(self._null_key if float(drop) < self._dropout else _wording(example, g))
-        return self._batch(x0, noise, self._density(torch.stack(uniforms)), keys)
+            null = float(drop) < self._dropout
+            keys.append(self._null_key if null else _wording(example, g))
+            facts.append(_shown(example.facts, 1.0 if null else self._fact_dropout, g))
+        return self._batch(x0, noise, self._density(torch.stack(uniforms)), keys, facts)
 
     def fixed(self, items: Sequence[tuple[Example, float]]) -> Batch:
         """A validation batch: posterior means at given times, uniform in [0, 1), fixed noise."""
@@ -123,16 +129,25 @@ class BatchMaker:
             x0.append(mean)
             noise.append(torch.randn(mean.shape, generator=self._generator.manual_seed(key)))
         uniforms = torch.tensor([time for _, time in items], dtype=torch.float64)
-        return self._batch(x0, noise, uniforms, [example.text_key for example, _ in items])
+        keys, facts = zip(*((example.text_key, example.facts) for example, _ in items), strict=True)
+        return self._batch(x0, noise, uniforms, keys, facts)
 
     def _batch(
-        self, x0: list[Tensor], noise: list[Tensor], relative: Tensor, keys: list[str]
+        self,
+        x0: Sequence[Tensor],
+        noise: Sequence[Tensor],
+        relative: Tensor,
+        keys: Sequence[str],
+        facts: Sequence[tuple[int, ...]],
     ) -> Batch:
+        cond = self._conditioning(keys)
+        if facts[0]:
+            cond = replace(cond, facts=torch.tensor(facts))
         return Batch(
-            x0=torch.stack(x0).to(self._device),
-            noise=torch.stack(noise).to(self._device),
+            x0=torch.stack(list(x0)).to(self._device),
+            noise=torch.stack(list(noise)).to(self._device),
             times=self._process.sample_times(relative).to(self._device),
-            cond=self._conditioning(keys).to(self._device),
+            cond=cond.to(self._device),
         )
 
     def _conditioning(self, keys: Sequence[str]) -> Conditioning:
@@ -150,6 +165,14 @@ def conditioning_entry(cond: Conditioning) -> dict[str, Tensor]:
     """Cache fields of one prompt's conditioning, padding trimmed."""
     tokens = cond.tokens[0] if cond.mask is None else cond.tokens[0][cond.mask[0]]
     return {"tokens": tokens} | ({} if cond.pooled is None else {"pooled": cond.pooled[0]})
+
+
+def _shown(facts: Sequence[int], dropout: float, generator: torch.Generator) -> tuple[int, ...]:
+    """The facts, each hidden with a probability."""
+    if not facts:
+        return ()
+    hidden = torch.rand(len(facts), generator=generator) < dropout
+    return tuple(UNKNOWN if hide else fact for fact, hide in zip(facts, hidden, strict=True))
 
 
 def _wording(example: Example, generator: torch.Generator) -> str:

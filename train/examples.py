@@ -14,6 +14,7 @@ from synth.data.cache import TensorCache, cache_latents, cache_texts, text_key
 from synth.diffusion.times import TimeDensity
 from synth.errors import SynthError
 from synth.families.base import Conditioning, Family
+from synth.families.facts import facts_of
 from synth.manifest import Dataset, Row, sha256_text
 from synth.progress import Progress
 from train.batches import BatchMaker, Example, LivePrompts, conditioning_entry, moments_entry
@@ -83,7 +84,8 @@ def build_examples(
     live = _live_prompts(family, spoken) if family.text_trains else None
     if live is None:
         _cache_prompts(texts, family, spoken, progress)
-    split = _by_split(rows, latent_keys, wordings, encoder)
+    facts = [facts_of(row, config.model.conditions) for row in rows]
+    split = _by_split(rows, latent_keys, facts, wordings, encoder)
     distinct, times = sorted(set(prompts)), config.train.times
     return Examples(
         train=split["train"],
@@ -95,6 +97,7 @@ def build_examples(
             process=family.process,
             seed=config.run.seed,
             caption_dropout=config.train.caption_dropout,
+            condition_dropout=config.train.condition_dropout,
             device=device,
             density=TimeDensity(times.density, times.mean, times.std, times.shift),
             live=live,
@@ -149,6 +152,7 @@ def prompt_of(row: Row) -> str:
 def _by_split(
     rows: Sequence[Row],
     latent_keys: Sequence[str],
+    facts: Sequence[tuple[int, ...]],
     wordings: Mapping[str, tuple[str, ...]],
     encoder: str,
 ) -> dict[str, tuple[Example, ...]]:
@@ -156,7 +160,7 @@ def _by_split(
         p: (text_key(p, encoder), *(text_key(v, encoder) for v in w)) for p, w in wordings.items()
     }
     found: dict[str, list[Example]] = {"train": [], "val": []}
-    for row, latent in zip(rows, latent_keys, strict=True):
+    for row, latent, known in zip(rows, latent_keys, facts, strict=True):
         text, *others = keys[prompt_of(row)]
-        found[row.split].append(Example(row.sample_id, latent, text, tuple(others)))
+        found[row.split].append(Example(row.sample_id, latent, text, tuple(others), known))
     return {split: tuple(examples) for split, examples in found.items()}

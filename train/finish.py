@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from synth.config import config_sha256
+from synth.data.card import source_table
 from synth.families.base import Family
 from synth.families.device import select_precision
-from synth.manifest import write_json
+from synth.manifest import write_bytes, write_json
 from synth.provenance import versions
 from train.folder import split_sha256
 from train.session import Session, unwrapped, validate
@@ -25,7 +26,7 @@ def finish(session: Session) -> dict[str, Any]:
         session.progress.stage("exporting")
         weights = session.config.run.out / "weights"
         with unwrapped(session), session.training.ema.swapped_in():
-            facts["weights_sha256"] = _export(session.family, weights)
+            facts["weights_sha256"] = _export(session.family, weights, _card(session))
         facts["seconds"] = round(session.seconds, 3)
         write_json(session.config.run.out / "run.json", facts)
         session.progress.note(f"{weights}: a diffusers pipeline")
@@ -33,15 +34,34 @@ def finish(session: Session) -> dict[str, Any]:
     return facts
 
 
-def _export(family: Family, weights: Path) -> str:
+def _export(family: Family, weights: Path, card: str) -> str:
     """Write the pipeline beside, then swap: ``weights`` is whole whenever it is there."""
     staging = weights.with_name(f".weights.{os.getpid()}.staging")
     shutil.rmtree(staging, ignore_errors=True)
     digest = family.export(staging)
+    write_bytes(staging / "README.md", card.encode())
     if weights.exists():  # of the same run, trained for fewer steps
         shutil.rmtree(weights)
     staging.replace(weights)
     return digest
+
+
+def _card(session: Session) -> str:
+    """What the weights were trained on and the terms that therefore bind them."""
+    info = session.dataset.info
+    kind = "computed phantoms, not patients" if info.phantom else "medical images"
+    lines = [
+        f"# {session.config.run.out.resolve().name}",
+        "",
+        f"A diffusers pipeline fine-tuned on `{info.name}` ({kind}), "
+        f"{len(session.examples.train)} images. Not for diagnosis.",
+        "",
+    ]
+    if info.sources:
+        lines += ["## Sources", "", source_table(info.sources), ""]
+    terms = [f"- {term}" for term in info.terms] or ["None were recorded with the data."]
+    lines += ["## Terms of use", "", "Inherited from the training data:", "", *terms, ""]
+    return "\n".join(lines)
 
 
 def _facts(session: Session) -> dict[str, Any]:
@@ -68,7 +88,12 @@ def _facts(session: Session) -> dict[str, Any]:
             "prompts": len(examples.truncated),
             "tokens": sum(examples.truncated),
         },
-        "dataset": {"name": info.name, "phantom": info.phantom, "terms": info.terms},
+        "dataset": {
+            "name": info.name,
+            "phantom": info.phantom,
+            "terms": info.terms,
+            "sources": [source.model_dump(mode="json") for source in info.sources],
+        },
         "validation": session.validation,
         "versions": versions(),
     }

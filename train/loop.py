@@ -198,8 +198,8 @@ def _sync(training: Training, last: bool) -> AbstractContextManager[Any]:
 
 
 def _share_rest(training: Training) -> None:
-    """Average over processes the gradients that the wrapped denoiser does not: text encoders'."""
-    if training.accelerator.num_processes == 1 or not training.family.text_trains:
+    """Average over processes the gradients that the wrapped denoiser does not average."""
+    if training.accelerator.num_processes == 1:
         return
     wrapped = {id(parameter) for parameter in training.family.denoiser.parameters()}
     for _, parameter in training.trainable:

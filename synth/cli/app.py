@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 ORDER = (  # as a user meets them
     *("demo", "prepare", "check", "train", "ema", "plan", "sample"),
-    *("evaluate", "report", "verify", "doctor"),
+    *("evaluate", "report", "verify", "label", "doctor"),
 )
 
 app = typer.Typer(
@@ -54,7 +54,7 @@ Overrides = Annotated[
 
 def main() -> None:
     """Entry point of the console script ``synth``."""
-    from synth.cli import data, demo, doctor, model, score  # noqa: F401  each adds its commands
+    from synth.cli import data, demo, doctor, label, model, score  # noqa: F401  each adds its own
 
     for name in ("TQDM_DISABLE", "HF_HUB_DISABLE_PROGRESS_BARS", "DO_NOT_TRACK"):
         os.environ.setdefault(name, "1")  # one progress display, ours

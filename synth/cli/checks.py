@@ -53,7 +53,8 @@ def _dataset(config: Config) -> str:
 def _family(config: Config) -> str:
     from synth.families import FAMILIES
 
-    FAMILIES.get(config.model.family)
+    if config.model.family != "auto":
+        FAMILIES.get(config.model.family)
     adapter = config.model.adapter
     detail = f"LoRA rank {config.model.rank}" if adapter == "lora" else "all weights train"
     return f"{config.model.family}, {detail}"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from synth.cli.account import account
 from synth.cli.app import Json, Traceback, app, session
 from synth.cli.tables import table
 from synth.errors import UsageError
@@ -15,10 +16,9 @@ from synth.errors import UsageError
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from synth.data.prepare import PrepareSummary
+    from synth.text.prompts import Source
 
 MAX_SHOWN = 20
-MAX_SUFFIXES = 5
 
 
 @app.command(
@@ -30,14 +30,39 @@ def prepare(
     ],
     dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="The folder to write.")],
     size: Annotated[int, typer.Option(min=8, help="Side of the images in pixels.")] = 128,
-    seed: Annotated[int, typer.Option(min=0, help="Decides the splits and pseudonyms.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Decides the splits.")] = 0,
     splits: Annotated[
         str, typer.Option(help="Fractions of patients for train,val,test.")
     ] = "0.7,0.1,0.2",
+    preset: Annotated[
+        Literal["dicom-voi", "mimic-cxr-jpg", "chexpert", "xrv", "percentile"],
+        typer.Option(help="The grey-scale recipe."),
+    ] = "dicom-voi",
     voi: Annotated[
         Literal["auto", "window", "lut", "none", "percentile"],
-        typer.Option(help="Which grey-scale window to apply."),
+        typer.Option(help="Which window the recipe dicom-voi applies."),
     ] = "auto",
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FLAG", help="Quarantine images with it: burned_in_text. Repeatable."),
+    ] = None,
+    views: Annotated[
+        str, typer.Option(help="Quarantine all but these: PA,AP.", show_default="all")
+    ] = "",
+    policy: Annotated[
+        str, typer.Option(help="Which report section is the prompt, the first that is there.")
+    ] = "impression,findings,last_paragraph,full",
+    comparisons: Annotated[
+        Literal["drop", "keep"], typer.Option(help="Comparisons with earlier images, in prompts.")
+    ] = "drop",
+    keep_raw_text: Annotated[
+        bool,
+        typer.Option("--keep-raw-text", help="Keep reports unscrubbed too, identifiers and all."),
+    ] = False,
+    label_mode: Annotated[
+        Literal["default", "chexpert"],
+        typer.Option(help="How several mentions of a finding become one label."),
+    ] = "default",
     require_report: Annotated[
         bool, typer.Option(help="Quarantine images that have neither report nor labels.")
     ] = True,
@@ -45,9 +70,27 @@ def prepare(
         Path | None, typer.Option(metavar="FILE", help="Terms of use; default SOURCE/terms.txt.")
     ] = None,
     secret: Annotated[
-        str, typer.Option(envvar="SYNTH_SECRET", help="Key of the pseudonyms.", show_default=False)
+        str,
+        typer.Option(
+            envvar="SYNTH_SECRET", help="Words that key the pseudonyms.", show_default=False
+        ),
     ] = "",
+    key_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            envvar="SYNTH_KEY_FILE",
+            help="Key of the pseudonyms; default: one of your own, made once.",
+            show_default=False,
+        ),
+    ] = None,
+    near_duplicates: Annotated[
+        bool, typer.Option(help="Report images that look the same in different splits.")
+    ] = True,
     workers: Annotated[int, typer.Option(min=0, help="Processes; 0: one a usable core.")] = 0,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Read headers and tables alone, write nothing.")
+    ] = False,
     as_json: Json = False,
     show_traceback: Traceback = False,
 ) -> None:
@@ -63,46 +106,42 @@ def prepare(
             size=size,
             seed=seed,
             splits=fractions,
+            preset=preset,
             voi=voi,
+            exclude=tuple(exclude or ()),
+            views=_names(views.upper()),
+            policy=_policy(policy),
+            drop_comparisons=comparisons == "drop",
+            keep_raw_text=keep_raw_text,
+            label_mode=label_mode,
+            near_duplicates=near_duplicates,
             require_report=require_report,
             terms=terms,
             secret=secret,
+            key_file=key_file,
             workers=workers or usable_cores(),
+            dry_run=dry_run,
             progress=terminal,
         )
-        if not secret and not summary.phantom:
-            terminal.note(
-                "note: whoever knows the seed can recompute the pseudonyms from identifiers; "
-                "give --secret or SYNTH_SECRET"
-            )
         facts = asdict(summary) | {"folder": str(dataset)}
-        terminal.answer(facts, _account(summary), code=summary.exit_code)
+        terminal.answer(facts, account(summary), code=summary.exit_code)
 
 
-def _account(summary: PrepareSummary) -> list[RenderableType]:
-    counts = f"{summary.inputs} inputs, {summary.duplicates} duplicates, {summary.new} new"
-    lines: list[RenderableType] = [f"{summary.ok} images in {summary.folder} ({counts})"]
-    if summary.updated:
-        lines.append(f"{summary.updated} updated from changed reports")
-    if summary.findings:
-        rows = [(name, str(count)) for name, count in summary.findings.items()]
-        lines.append(table("Images by finding", ("finding", "images"), rows))
-    if summary.reports_without_image:
-        lines.append(f"{summary.reports_without_image} reports without an image")
-    if summary.skipped:
-        lines.append(f"{summary.skipped} files skipped ({_suffixes(summary.skipped_suffixes)})")
-    if summary.quarantined:
-        why = ", ".join(f"{code} {count}" for code, count in summary.codes.items())
-        place = summary.folder / "quarantine.jsonl"
-        lines.append(f"{summary.quarantined} quarantined ({why}): see {place}")
-    return lines
+def _names(text: str) -> tuple[str, ...]:
+    """The parts of a list with commas."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
-def _suffixes(counts: dict[str, int]) -> str:
-    """The commonest first: ``.docx 2, .xml 1``."""
-    shown = [f"{suffix} {count}" for suffix, count in list(counts.items())[:MAX_SUFFIXES]]
-    more = sum(list(counts.values())[MAX_SUFFIXES:])
-    return ", ".join(shown + ([f"others {more}"] if more else []))
+def _policy(text: str) -> tuple[Source, ...]:
+    from typing import get_args
+
+    from synth.text.prompts import Source
+
+    known: tuple[Source, ...] = get_args(Source)
+    chosen = tuple(name for part in _names(text) for name in known if name == part)
+    if not chosen or len(chosen) != len(_names(text)):
+        raise UsageError("unknown section", where="--policy", got=text, expected=", ".join(known))
+    return chosen
 
 
 def _fractions(text: str) -> tuple[float, float, float]:

@@ -178,6 +178,7 @@ def _prepare(out: Path, config: Config, progress: Progress) -> None:
         out / "dataset",
         size=config.data.size or SIZE,
         seed=config.run.seed,
+        secret=f"{config.run.seed}:",  # public: phantoms need none, and figures must come again
         workers=usable_cores(),
         progress=progress,
     )

@@ -79,43 +79,20 @@ def _attention() -> list[dict[str, str]]:
 
 
 def _decoders() -> list[dict[str, Any]]:
-    """One row a DICOM transfer syntax with compressed pixels (PS3.5 section 8.2)."""
-    from pydicom.pixels import get_decoder
-    from pydicom.uid import UID
-
-    rows = []
-    for uid in _transfer_syntaxes():
-        decoder = get_decoder(UID(uid))
-        rows.append(
-            {
-                "uid": str(uid),
-                "name": UID(uid).name,
-                "works": bool(decoder.is_available),
-                "plugins": list(decoder.available_plugins),
-            }
-        )
-    return rows
-
-
-def _transfer_syntaxes() -> list[str]:
-    from pydicom import uid
+    """One row a DICOM transfer syntax, each tried with a test image where one can be made."""
+    from synth.dicom.decoders import decoder_table
 
     return [
-        str(item)
-        for item in (
-            uid.ExplicitVRLittleEndian,
-            uid.RLELossless,
-            uid.JPEGBaseline8Bit,
-            uid.JPEGExtended12Bit,
-            uid.JPEGLossless,
-            uid.JPEGLosslessSV1,
-            uid.JPEGLSLossless,
-            uid.JPEGLSNearLossless,
-            uid.JPEG2000Lossless,
-            uid.JPEG2000,
-            uid.HTJ2KLossless,
-            uid.HTJ2K,
-        )
+        {
+            "uid": item.uid,
+            "name": item.name,
+            "works": item.state in ("works", "installed"),
+            "state": item.state,
+            "plugins": item.plugins,
+            "install": item.install,
+            "note": item.note,
+        }
+        for item in decoder_table()
     ]
 
 
@@ -140,10 +117,7 @@ def _shown(found: dict[str, Any]) -> list[RenderableType]:
         ("memory", f"{system['memory_gib']} GiB" if system["memory_gib"] else "–"),
     ]
     machine += [(item["name"], item["detail"]) for item in found["devices"]]
-    decoders = [
-        (item["name"], "works" if item["works"] else "missing", ", ".join(item["plugins"]))
-        for item in found["decoders"]
-    ]
+    decoders = [_decoder_row(item) for item in found["decoders"]]
     kernels = [(item["name"], item["state"], item["reason"]) for item in found["attention"]]
     extras = [
         (item["name"], "installed" if item["installed"] else "missing", item["brings"])
@@ -153,7 +127,18 @@ def _shown(found: dict[str, Any]) -> list[RenderableType]:
         table("Versions", ("package", "version"), list(found["versions"].items()), words=True),
         table("Machine", ("", ""), machine, words=True),
         table("Attention kernels", ("kernel", "state", "reason"), kernels, words=True),
-        table("DICOM transfer syntaxes", ("syntax", "state", "decoders"), decoders, words=True),
+        table(
+            "DICOM transfer syntaxes",
+            ("syntax", "here", "decoders", "to install"),
+            decoders,
+            words=True,
+        ),
         table("Optional extras", ("extra", "state", "brings"), extras, words=True),
         f"install an extra: {INSTALL.format('NAME')}",
     ]
+
+
+def _decoder_row(item: dict[str, Any]) -> tuple[str, str, str, str]:
+    plugins = ", ".join(f"{name} {version}" for name, version in item["plugins"].items())
+    state = f"{item['state']} ({item['note']})" if item["note"] else item["state"]
+    return item["name"], state, plugins, item["install"]

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from synth.cli.pace import Pace
 from synth.errors import OK, SynthError
 
 if TYPE_CHECKING:
@@ -135,6 +136,7 @@ class _Bar:
 
     display: RichProgress
     task: TaskID | None = None
+    pace: Pace = field(default_factory=Pace)
 
     @classmethod
     def start(cls) -> _Bar:
@@ -154,6 +156,7 @@ class _Bar:
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
+            TextColumn("{task.fields[pace]}", markup=False),
             TextColumn("{task.fields[text]}", style="dim", markup=False),
             console=Console(stderr=True),
         )
@@ -162,12 +165,15 @@ class _Bar:
 
     def stage(self, text: str) -> None:
         self._end_task()
-        self.task = self.display.add_task(text, total=None, text="")
+        self.task = self.display.add_task(text, total=None, text="", pace="")
+        self.pace = Pace()
 
     def update(self, done: int, total: int, text: str) -> None:
         if self.task is None:
-            self.task = self.display.add_task("working", total=None, text="")
-        self.display.update(self.task, completed=done, total=total, text=text)
+            self.stage("working")
+        assert self.task is not None
+        pace = self.pace.words(done, total, time.monotonic())
+        self.display.update(self.task, completed=done, total=total, text=text, pace=pace)
 
     def line(self, text: str) -> None:
         self.display.console.print(text, markup=False, highlight=False, soft_wrap=True)
@@ -192,16 +198,19 @@ class _Plain:
 
     title: str = ""
     said: float = 0.0
+    pace: Pace = field(default_factory=Pace)
 
     def stage(self, text: str) -> None:
-        self.title, self.said = text, time.monotonic()
+        self.title, self.said, self.pace = text, time.monotonic(), Pace()
         sys.stderr.write(f"{text}\n")
         sys.stderr.flush()
 
     def update(self, done: int, total: int, text: str) -> None:
         now = time.monotonic()
+        pace = self.pace.words(done, total, now)
         if now - self.said < PLAIN_INTERVAL:
             return
         self.said = now
-        sys.stderr.write(f"  {done}/{total} {text}".rstrip() + "\n")
+        shown = f"  {done}/{total} {text}".rstrip()
+        sys.stderr.write(f"{shown} ({pace})\n" if pace else f"{shown}\n")
         sys.stderr.flush()

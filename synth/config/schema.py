@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, m
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
+Condition = Literal["view", "side", "sex", "age_band"]
 MAX_EMA_WIDTH = 0.28  # of a power-function profile: a uniform average has 0.289
 
 
@@ -40,6 +41,7 @@ class ModelSection(Section):
     alpha: PositiveInt = 8  # LoRA scale numerator
     targets: tuple[str, ...] = ()  # layers LoRA adapts; empty: the attention projections
     dora: bool = False  # LoRA with learned column lengths
+    conditions: tuple[Condition, ...] = ()  # beside the text, such as [view, sex]
     train_text_encoder: bool = False  # as in RoentGen; text embeddings are then not cached
     prediction: Literal["epsilon", "v_prediction", "sample"] | None = None  # None: the base's own
     zero_terminal_snr: bool = False  # the last time pure noise; needs v_prediction or sample
@@ -101,6 +103,7 @@ class TrainSection(Section):
     batch: PositiveInt = 32  # images an optimiser step, over all processes
     micro_batch: PositiveInt | None = None  # images a forward pass; None: batch
     caption_dropout: float = Field(0.1, ge=0.0, lt=1.0)
+    condition_dropout: float = Field(0.1, ge=0.0, lt=1.0)  # of each of model.conditions
     caption_variants: int = Field(0, ge=0, le=16)  # reworded copies of each report, 0: none
     min_snr_gamma: float | None = Field(None, gt=0)
     times: TimesSection = TimesSection()

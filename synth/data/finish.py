@@ -8,14 +8,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from synth.data import quarantine
+from synth.data import near_duplicates, quarantine
 from synth.data.card import label_table, write_card, write_thumbnails
+from synth.data.importers.base import Source
 from synth.data.journal import NAME as JOURNAL
 from synth.data.options import MAKER, PrepareOptions
 from synth.data.quarantine import QuarantineRow
-from synth.data.splits import assign_split, assign_splits
-from synth.errors import SynthError
-from synth.manifest import DatasetInfo, Split, write_bytes, write_json, write_sha256sums
+from synth.data.splits import SPLITS, SplitOptions, set_splits
+from synth.data.terms import merge_sources, merge_terms
+from synth.manifest import (
+    NO_FINDING,
+    DatasetInfo,
+    write_bytes,
+    write_json,
+    write_sha256sums,
+)
+from synth.progress import Progress, Silent
 from synth.provenance import versions
 
 
@@ -27,6 +35,8 @@ def finish(
     options: PrepareOptions,
     *,
     terms: Path | None,
+    sources: Sequence[Source] = (),
+    progress: Progress | None = None,
 ) -> list[dict[str, Any]]:
     """Write all tables of the dataset.
 
@@ -37,6 +47,8 @@ def finish(
         refused: for ``quarantine.jsonl``.
         options: of this preparation.
         terms: a file with the terms of use instead.
+        sources: named sources that were recognised under ``source``, whose terms bind.
+        progress: told of patients in several official splits and of near-duplicates.
 
     Returns:
         The rows with their splits, ordered by sample id.
@@ -44,23 +56,20 @@ def finish(
     Raises:
         SynthError: no image got in; the quarantine is written and says why.
     """
+    progress = progress or Silent()
     lines = [row.model_dump(mode="json") for row in sorted(refused, key=lambda row: row.path)]
     write_bytes(out / quarantine.NAME, _jsonl(lines))
     if not rows:
-        codes = Counter(row.code for row in refused).most_common(3)
-        raise SynthError(
-            "no image could be used",
-            where=source,
-            got=", ".join(f"{count} x {code}" for code, count in codes),
-            fix=f"See {out / quarantine.NAME}.",
-        )
+        raise quarantine.nothing_usable(source, refused, fix=f"See {out / quarantine.NAME}.")
     ordered = [rows[name] for name in sorted(rows)]
-    _set_splits(ordered, options)
-    info = _info(out, source, ordered, refused, options, terms)
-    table = label_table(ordered, info.findings)
+    counts = _split(ordered, options, progress)
+    if options.near_duplicates:
+        counts |= _report_near_duplicates(out, ordered, progress)
+    info = _info(out, source, ordered, options, terms, sources)
+    info.counts.update(counts | _refusals(refused))
     write_bytes(out / "metadata.jsonl", _jsonl(ordered))
     write_json(out / "dataset.json", info)
-    write_card(out, info, table)
+    write_card(out, info, label_table(ordered, info.findings))
     write_thumbnails(out, ordered)
     write_sha256sums(out, exclude=(quarantine.NAME,))
     (out / JOURNAL).unlink(missing_ok=True)
@@ -71,65 +80,71 @@ def _jsonl(rows: Sequence[dict[str, Any]]) -> bytes:
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
 
 
-def _set_splits(rows: Sequence[dict[str, Any]], options: PrepareOptions) -> None:
-    existing: dict[str, Split] = {
-        row["patient_id"]: row["split"] for row in rows if row["split"] is not None
-    }
-    findings: dict[str, set[str]] = {}
-    for row in rows:
-        present = {name for name, value in row["labels"].items() if value == 1} - {"no_finding"}
-        findings.setdefault(row["patient_id"], set()).update(present)
-    if options.stratify:
-        assigned = assign_splits(
-            findings, seed=options.seed, fractions=options.splits, existing=existing
+def _split(
+    rows: Sequence[dict[str, Any]], options: PrepareOptions, progress: Progress
+) -> dict[str, int]:
+    """Set the splits; returns the images of each."""
+    chosen = SplitOptions(options.seed, options.splits, options.stratify)
+    moved = set_splits(rows, chosen)
+    if moved:
+        progress.note(
+            f"{moved} patients have images in several official splits: all their images went to "
+            "the one held out furthest"
         )
-    else:
-        assigned = {
-            patient: assign_split(patient, seed=options.seed, fractions=options.splits)
-            for patient in findings
-        }
-    for row in rows:
-        row["split"] = assigned[row["patient_id"]]
+    images = Counter(row["split"] for row in rows)
+    patients = len({row["patient_id"] for row in rows})
+    found: dict[str, int] = {split: images[split] for split in SPLITS}
+    return {**found, "patients": patients, "patients_in_several_official_splits": moved}
+
+
+def _report_near_duplicates(
+    out: Path, rows: Sequence[dict[str, Any]], progress: Progress
+) -> dict[str, int]:
+    """Write the pairs of different patients that look the same; returns how many there are."""
+    lines, more = near_duplicates.describe(rows)
+    write_bytes(out / near_duplicates.REPORT, _jsonl(lines))
+    across = sum(line["across_splits"] for line in lines)
+    if lines:
+        progress.note(
+            f"{'at least ' if more else ''}{len(lines)} pairs of images of different patients look "
+            f"the same, {across} of them in different splits: see {out / near_duplicates.REPORT}"
+        )
+    return {"near_duplicates": len(lines), "near_duplicates_across_splits": across}
+
+
+def _refusals(refused: Sequence[QuarantineRow]) -> dict[str, int]:
+    kinds = Counter(row.kind for row in refused)
+    lonely = sum(row.code == "report_without_image" for row in refused)
+    return {
+        "quarantined": kinds["image"],
+        "duplicates": kinds["duplicate"],
+        "reports_without_image": lonely,
+    }
 
 
 def _info(
     out: Path,
     source: Path,
     rows: Sequence[dict[str, Any]],
-    refused: Sequence[QuarantineRow],
     options: PrepareOptions,
     terms: Path | None,
+    sources: Sequence[Source],
 ) -> DatasetInfo:
-    kinds = Counter(row.kind for row in refused)
-    in_split = Counter(row["split"] for row in rows)
+    earlier = DatasetInfo.model_validate_json((out / "dataset.json").read_bytes())
+    named = merge_sources(earlier, sources, {row["source"] for row in rows})
+    lines = merge_terms(earlier, source, terms, named)
     present = {name for row in rows for name, value in row["labels"].items() if value == 1}
-    lines = _terms(terms or source / "terms.txt", required=terms is not None)
-    counts = {
-        "images": len(rows),
-        **{split: in_split[split] for split in ("train", "val", "test")},
-        "patients": len({row["patient_id"] for row in rows}),
-        "studies": len({row["study_id"] for row in rows}),
-        "quarantined": kinds["image"],
-        "duplicates": kinds["duplicate"],
-        "reports_without_image": kinds["report"],
-    }
+    flags = Counter(flag for row in rows for flag in row.get("flags", ()))
     info = DatasetInfo(
         name=out.name,
         phantom=any("phantom" in line.lower() for line in lines),
         size=options.size,
-        counts=counts,
-        findings=sorted(present - {"no_finding"}),
+        counts={"images": len(rows), "studies": len({row["study_id"] for row in rows})},
+        findings=sorted(present - {NO_FINDING}),
+        flags=dict(sorted(flags.items())),
         terms=lines,
+        sources=named,
         preprocessing=options.as_json(),
         versions=versions(),
     )
     return info.model_copy(update={"made_by": MAKER, "complete": True})
-
-
-def _terms(path: Path, *, required: bool) -> list[str]:
-    if path.is_file():
-        text = path.read_text(encoding="utf-8-sig", errors="replace")
-        return [line.strip() for line in text.splitlines() if line.strip()]
-    if required:
-        raise SynthError("the file with the terms of use is missing", where=path)
-    return []

@@ -2,155 +2,150 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from synth.data.contents import Content, read_contents
 from synth.data.convert import Converted, ConvertOptions, convert_all
-from synth.data.inputs import Input, Inputs
+from synth.data.importers.base import Record
+from synth.data.inputs import Input
 from synth.data.journal import Journal, read_rows
-from synth.data.pseudonyms import Pseudonyms
+from synth.data.ledger import Ledger
 from synth.data.quarantine import QuarantineRow
-from synth.data.reports import Report, ReportIndex
-from synth.data.rows import TextOptions, make_row, report_id
-from synth.dicom import Identity, Unreadable
-from synth.manifest import sha256_file
+from synth.data.reading import Reader
+from synth.data.rows import report_id
+from synth.dicom import Identity, Unreadable, identify
 from synth.progress import Progress
-
-
-@dataclass
-class Ledger:
-    """What is known of each input while the run goes on."""
-
-    rows: dict[str, dict[str, Any]]  # sample id -> row, earlier runs included
-    by_content: dict[str, str]  # PNG hash -> sample id
-    ok: int = 0
-    new: int = 0
-    updated: int = 0
-    duplicates: int = 0
-    quarantine: list[QuarantineRow] = field(default_factory=list)
-    refusals: dict[str, Unreadable] = field(default_factory=dict)  # by content hash
-    claimed: set[str] = field(
-        default_factory=set
-    )  # ids of reports that mean an image of the source
-
-    def refuse(self, item: Input, sha256: str, refusal: Unreadable) -> None:
-        """Record an image that does not get in."""
-        self.quarantine.append(QuarantineRow.of(item.name, sha256, refusal))
-        self.refusals[sha256] = refusal
-
-    def duplicate(self, item: Input, sha256: str, sample_id: str) -> None:
-        """Record an image whose content is in the dataset already."""
-        self.duplicates += 1
-        self.quarantine.append(QuarantineRow.duplicate(item.name, sha256, sample_id))
 
 
 @dataclass(frozen=True)
 class Intake:
-    """One pass over the inputs."""
+    """One pass over the images of a source.
 
-    inputs: Inputs
-    index: ReportIndex
+    Attributes:
+        images: what has to be accounted for.
+        out: the dataset.
+        reader: what makes rows.
+        pixels: what decides the pixels.
+        record_ids: one for each of the records, in their order.
+    """
+
+    images: tuple[Input, ...]
     out: Path
-    pseudonyms: Pseudonyms
-    text: TextOptions
+    reader: Reader
     pixels: ConvertOptions
-    require_report: bool
+    record_ids: tuple[str, ...]
 
-    def convert_new(self, workers: int, progress: Progress) -> Ledger:
+    def run(self, workers: int, progress: Progress) -> Ledger:
         """Account for every image: kept from earlier, duplicate, refused or newly converted."""
         rows = read_rows(self.out)
         ledger = Ledger(rows, {str(row["sha256"]): name for name, row in rows.items()})
-        todo, copies, hashes = self._sort_out(ledger, self._outdated(rows))
+        progress.stage("reading the files")
+        contents, unreadable = read_contents(self.images, len(self.images), progress)
+        for item, refusal in unreadable:
+            ledger.refuse(item, "", refusal, Identity())
+            ledger.claimed |= self.reader.ids_of(item, Identity())
+        todo = self._todo(contents, ledger, progress)
         progress.stage("converting images")
-        total, done = len(self.inputs.images), len(self.inputs.images) - len(todo)
         with Journal(self.out) as journal:
-            for converted in convert_all(todo, self.pixels, workers=workers):
-                sha256 = hashes[converted.item.name]
-                kept = ledger.rows.get(self._sample_id(sha256))
-                if kept is not None:
-                    self._update(converted, kept, ledger, journal, progress)
+            converted_all = convert_all(
+                [content.first for content in todo], self.pixels, workers=workers
+            )
+            for content, converted in zip(todo, converted_all, strict=True):
+                if self._sample_id(content) in ledger.rows:
+                    self._update(content, converted, ledger, journal, progress)
                 else:
-                    self._admit(converted, sha256, ledger, journal)
-                done += 1
-                progress.update(done, total, "images")
-        for item in copies:
-            sha256 = hashes[item.name]
-            if sha256 in ledger.refusals:  # what is wrong with a file is wrong with its copies
-                ledger.refuse(item, sha256, ledger.refusals[sha256])
-            else:
-                ledger.duplicate(item, sha256, self._sample_id(sha256))
+                    self._admit(content, converted, ledger, journal)
+                done = ledger.ok + ledger.quarantined + ledger.duplicates
+                progress.update(done, len(self.images), str(ledger))
         return ledger
+
+    def _sample_id(self, content: Content) -> str:
+        return self.reader.pseudonyms.name("image", content.sha256)
+
+    def _todo(
+        self, contents: Sequence[Content], ledger: Ledger, progress: Progress
+    ) -> list[Content]:
+        """The contents to convert; those kept as they are, and archives, are entered at once."""
+        todo: list[Content] = []
+        outdated = self._outdated(ledger.rows)
+        for content in contents:
+            row = ledger.rows.get(self._sample_id(content))
+            if content.first.kind == "archive":
+                for item in (content.first, *content.copies):
+                    ledger.refuse(item, content.sha256, archive_refusal(), Identity())
+            elif row is None or (
+                row["sample_id"] in outdated and self._has_other(content, row, ledger, progress)
+            ):
+                todo.append(content)
+            else:
+                self._keep(content, ledger)
+        return todo
+
+    def _keep(self, content: Content, ledger: Ledger) -> None:
+        """Count an image of an earlier run, and its copies."""
+        ledger.ok += 1
+        if content.copies:
+            identity = self._identity(content.first)
+            ledger.repeat(content.copies, content.sha256, self._sample_id(content), identity)
+
+    def _identity(self, item: Input) -> Identity:
+        """Identifiers of a file that was decoded once already, so reading it here is safe."""
+        return identify(item.path, self.pixels.limits) if item.kind == "dicom" else Identity()
 
     def _outdated(self, rows: dict[str, dict[str, Any]]) -> set[str]:
         """Rows whose report is no longer there word for word, if any other could replace it."""
-        now = {report_id(self.pseudonyms, report) for report in self.index.all}
+        now = set(self.record_ids)
         if now <= {row["report_id"] for row in rows.values()}:
             return set()
         return {name for name, row in rows.items() if row["report_id"] not in now}
 
-    def _sort_out(
-        self, ledger: Ledger, outdated: set[str]
-    ) -> tuple[list[Input], list[Input], dict[str, str]]:
-        """The images to convert, the copies of others, and the content hash of each input."""
-        todo: list[Input] = []
-        copies: list[Input] = []
-        hashes: dict[str, str] = {}
-        seen: set[str] = set()
-        for item in self.inputs.images:
-            try:
-                sha256 = sha256_file(item.path)
-            except OSError as error:
-                refusal = Unreadable("io_error", f"cannot be read: {error.strerror}")
-                ledger.refuse(item, "", refusal)
-                self._claim(item, Identity(), ledger)
-                continue
-            hashes[item.name] = sha256
-            if sha256 in seen:
-                copies.append(item)
-            elif (name := self._sample_id(sha256)) in ledger.rows and name not in outdated:
-                ledger.ok += 1
-            else:
-                todo.append(item)
-            seen.add(sha256)
-        return todo, copies, hashes
-
-    def _sample_id(self, sha256: str) -> str:
-        return self.pseudonyms.name("image", sha256)
-
-    def _claim(self, item: Input, identity: Identity, ledger: Ledger) -> None:
-        reports = self.index.claimed(item.name, identity)
-        ledger.claimed.update(report_id(self.pseudonyms, report) for report in reports)
-
-    def _admit(self, converted: Converted, sha256: str, ledger: Ledger, journal: Journal) -> None:
-        """Take in a new image, or record why not."""
-        self._claim(converted.item, converted.identity, ledger)
+    def _has_other(
+        self, content: Content, row: dict[str, Any], ledger: Ledger, progress: Progress
+    ) -> bool:
+        """Whether the image has another report now than the one its row was made from."""
+        identity = self._identity(content.first)
         try:
-            self._commit(converted, sha256, ledger, journal)
+            record = self.reader.imported.find(content.first.name, identity)
         except Unreadable as refusal:
-            ledger.refuse(converted.item, sha256, refusal)
+            self._not_updated(content, identity, refusal, ledger, progress)
+            return False
+        # taken away, not edited: what was prepared from it stays
+        return record is not None and (
+            report_id(self.reader.pseudonyms, record) != row["report_id"]
+        )
+
+    def _not_updated(
+        self,
+        content: Content,
+        identity: Identity,
+        refusal: Unreadable,
+        ledger: Ledger,
+        progress: Progress,
+    ) -> None:
+        ledger.claimed |= self.reader.ids_of(content.first, identity)
+        name = self._sample_id(content)
+        progress.note(f"changed report not used, earlier text kept: {name} ({refusal.code})")
 
     def _update(
         self,
+        content: Content,
         converted: Converted,
-        kept: dict[str, Any],
         ledger: Ledger,
         journal: Journal,
         progress: Progress,
     ) -> None:
         """Rebuild the row of an image whose report changed; the image, its ids and split stay."""
-        ledger.ok += 1
-        self._claim(converted.item, converted.identity, ledger)
-        name = str(kept["sample_id"])
+        self._keep(content, ledger)
+        name = self._sample_id(content)
+        kept = ledger.rows[name]
         try:
-            if converted.refusal is not None:
-                raise converted.refusal
-            report = self.index.find(converted.item.name, converted.identity)
-            if report is None or report_id(self.pseudonyms, report) == kept["report_id"]:
-                return  # taken away, not edited: what was prepared from it stays
-            row = self._row(converted, report, name)
+            content.check_unchanged()
+            row, _ = self.reader.row(converted, name)
         except Unreadable as refusal:
-            progress.note(f"changed report not used, earlier text kept: {name} ({refusal.code})")
+            self._not_updated(content, converted.identity, refusal, ledger, progress)
             return
         same = ("patient_id", "study_id", "sha256", "split")
         row |= {key: kept[key] for key in same}
@@ -158,59 +153,70 @@ class Intake:
         ledger.rows[name] = row
         ledger.updated += 1
 
-    def _commit(self, converted: Converted, sha256: str, ledger: Ledger, journal: Journal) -> None:
-        if converted.refusal is not None:
-            raise converted.refusal
-        report = self._report(converted)
-        sample_id = self._sample_id(sha256)
+    def _admit(
+        self, content: Content, converted: Converted, ledger: Ledger, journal: Journal
+    ) -> None:
+        """Take in a new image, or record why not, for it and its copies."""
+        items = (content.first, *content.copies)
+        try:
+            content.check_unchanged()
+            row, record = self.first_row(content, converted)
+        except Unreadable as refusal:
+            for item in items:
+                ledger.refuse(item, content.sha256, refusal, converted.identity)
+                ledger.claimed |= self.reader.ids_of(item, converted.identity)
+            return
         twin = ledger.by_content.get(converted.sha256)
         if twin is not None:
-            ledger.duplicate(converted.item, sha256, twin)
+            ledger.repeat(items, content.sha256, twin, converted.identity)
+            ledger.claimed |= self.reader.ids_of(content.first, converted.identity)
             return
-        row = self._row(converted, report, sample_id)
         journal.add(row, converted.png)
-        ledger.rows[sample_id] = {**row, "split": None}
-        ledger.by_content[converted.sha256] = sample_id
-        ledger.ok += 1
-        ledger.new += 1
+        ledger.admit(row, converted.sha256)
+        ledger.without_record += record is None
+        ledger.repeat(content.copies, content.sha256, str(row["sample_id"]), converted.identity)
 
-    def _row(self, converted: Converted, report: Report, sample_id: str) -> dict[str, Any]:
-        return make_row(
-            converted,
-            report,
-            sample_id=sample_id,
-            pseudonyms=self.pseudonyms,
-            options=self.text,
-            size=self.pixels.size,
-            allow_empty=not self.require_report,
-        )
+    def first_row(
+        self, content: Content, converted: Converted
+    ) -> tuple[dict[str, Any], Record | None]:
+        """The row under the first path that has a usable report.
 
-    def _report(self, converted: Converted) -> Report:
-        report = self.index.find(converted.item.name, converted.identity)
-        if report is not None:
-            return report
-        if self.require_report:
-            raise Unreadable(
-                "no_report",
-                "no report has its accession number, study UID, path or name",
-                "Add the report, or prepare without requiring one",
-            )
-        return Report("", "")
+        Raises:
+            Unreadable: none has; the reason is that of the first path.
+        """
+        name = self._sample_id(content)
+        try:
+            return self.reader.row(converted, name)
+        except Unreadable as refusal:
+            for item in content.copies if converted.refusal is None else ():
+                try:
+                    return self.reader.row(replace(converted, item=item), name)
+                except Unreadable:
+                    continue
+            raise refusal from None
 
     def unclaimed(self, ledger: Ledger) -> list[QuarantineRow]:
-        """Reports that belong to no image of the dataset or the quarantine.
+        """Records that belong to no image of the dataset or the quarantine.
 
-        A second copy of a report, with the same text and a key in common, counts with the first.
+        A second copy of a report, with the same text and a key in common, counts with the first;
+        one with another text is a rival that came too late.
         """
-        used = {row["report_id"] for row in ledger.rows.values()} | ledger.claimed
-        taken = {
-            (key, report.text)
-            for report in self.index.all
-            if report_id(self.pseudonyms, report) in used
-            for key in report.keys
-        }
-        return [
-            QuarantineRow.unclaimed(report.where)
-            for report in self.index.all
-            if taken.isdisjoint((key, report.text) for key in report.keys)
-        ]
+        records = self.reader.imported.all
+        used = {row["report_id"] for row in ledger.rows.values()}
+        taken: dict[tuple[str, str], set[str]] = {}
+        for record, name in zip(records, self.record_ids, strict=True):
+            if name in used or name in ledger.claimed:
+                for key in record.keys:
+                    taken.setdefault(key, set()).add(record.text)
+        lost = []
+        for record, name in zip(records, self.record_ids, strict=True):
+            texts = [taken[key] for key in record.keys if key in taken]
+            if name in used or name in ledger.claimed or any(record.text in t for t in texts):
+                continue
+            lost.append(QuarantineRow.unclaimed(record, rival=bool(texts) and not record.image))
+        return lost
+
+
+def archive_refusal() -> Unreadable:
+    """An archive may hold images, bombs and paths that lead elsewhere: it is not opened."""
+    return Unreadable("archive", "archives are never unpacked", "Unpack it into the source")

@@ -42,8 +42,12 @@ class Journal:
         path = self.folder / row["file_name"]
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}.tmp")
-        temporary.write_bytes(png)
-        temporary.replace(path)
+        try:
+            temporary.write_bytes(png)
+            temporary.replace(path)
+        except OSError:
+            temporary.unlink(missing_ok=True)  # the disk is full: leave no half image on it
+            raise
         self._pending.append(row)
         if len(self._pending) >= _BATCH:
             self._flush()
@@ -52,6 +56,13 @@ class Journal:
         if self._pending:
             append_jsonl(self.folder / NAME, self._pending)
             self._pending = []
+
+
+def sweep(folder: Path) -> None:
+    """Remove the temporary files that a killed run left; only files that this code names so."""
+    for place in ("", "images/*/"):
+        for path in folder.glob(f"{place}.*.tmp"):
+            path.unlink()
 
 
 def read_rows(folder: Path) -> dict[str, dict[str, Any]]:

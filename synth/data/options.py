@@ -19,6 +19,7 @@ class PrepareOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
+    # Options that a dataset of an earlier version lacks have a default: what it was made with.
     size: int
     seed: int
     splits: tuple[float, float, float]
@@ -29,6 +30,12 @@ class PrepareOptions(BaseModel):
     require_report: bool
     labeler: str
     pseudonyms: str  # a check value of the pseudonym key, not the key
+    preset: str = "dicom-voi"
+    views: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    label_mode: str = "default"
+    keep_raw_text: bool = False
+    near_duplicates: bool = True
 
     def as_json(self) -> dict[str, Any]:
         """As they stand in ``dataset.json``."""
@@ -37,6 +44,24 @@ class PrepareOptions(BaseModel):
 
 def claim_folder(source: Path, out: Path, options: PrepareOptions) -> None:
     """Make sure that ``out`` may be written, and mark it as this dataset.
+
+    Raises:
+        UsageError: as :func:`check_folder`.
+        SynthError: the same.
+    """
+    if check_folder(source, out, options) is not None:
+        return
+    out.mkdir(parents=True, exist_ok=True)
+    fresh = DatasetInfo(name=out.name, size=options.size, preprocessing=options.as_json())
+    extra = {"made_by": MAKER, "complete": False}
+    write_json(out / "dataset.json", {**fresh.model_dump(mode="json"), **extra})
+
+
+def check_folder(source: Path, out: Path, options: PrepareOptions) -> DatasetInfo | None:
+    """Whether ``out`` may be written; changes nothing.
+
+    Returns:
+        The facts of the dataset that these options began there; ``None`` if there is none yet.
 
     Raises:
         UsageError: overlapping folders, bad sizes or fractions, or other options than it was begun
@@ -54,17 +79,7 @@ def claim_folder(source: Path, out: Path, options: PrepareOptions) -> None:
             fix="Choose a folder elsewhere.",
         )
     info = _existing(out)
-    if info is None:
-        out.mkdir(parents=True, exist_ok=True)
-        fresh = DatasetInfo(name=out.name, size=options.size, preprocessing=options.as_json())
-        extra = {"made_by": MAKER, "complete": False}
-        write_json(out / "dataset.json", {**fresh.model_dump(mode="json"), **extra})
-        return
-    changed = [
-        f"{name} {info.preprocessing.get(name)!r} -> {value!r}"
-        for name, value in options.as_json().items()
-        if info.preprocessing.get(name) != value
-    ]
+    changed = _changed(info, options) if info else []
     if changed:
         raise UsageError(
             "the dataset was begun with other options",
@@ -72,6 +87,22 @@ def claim_folder(source: Path, out: Path, options: PrepareOptions) -> None:
             got=", ".join(changed),
             fix="Use the same options, or a new folder.",
         )
+    return info
+
+
+def _changed(info: DatasetInfo, options: PrepareOptions) -> list[str]:
+    """Options that differ from those in ``dataset.json``, in words."""
+    fields = PrepareOptions.model_fields
+    optional = {name: field.default for name, field in fields.items() if not field.is_required()}
+    defaults = options.model_copy(update=optional).as_json()
+    earlier = {name: defaults[name] for name in optional} | info.preprocessing
+    return [
+        "another key of the pseudonyms"  # its check value says nothing to a person
+        if name == "pseudonyms"
+        else f"{name} {earlier.get(name)!r} -> {value!r}"
+        for name, value in options.as_json().items()
+        if earlier.get(name) != value
+    ]
 
 
 def _existing(out: Path) -> DatasetInfo | None:
@@ -80,8 +111,8 @@ def _existing(out: Path) -> DatasetInfo | None:
         return None
     if not out.is_dir():
         raise SynthError("is a file, not a folder", where=out)
-    names = {path.name for path in out.iterdir()}
-    if not names:
+    if not any(path for path in out.iterdir() if not path.match(".dataset.json.*.tmp")):
+        # empty, but for what a run left that was killed, or found no space, while it claimed it
         return None
     path = out / "dataset.json"
     try:

@@ -1,8 +1,9 @@
 """DICOM, PNG and JPEG with their reports -> a prepared, de-identified, labelled dataset.
 
-Every image under the source comes out exactly once, as ok, quarantined or duplicate; everything
-else is counted as skipped. Nothing is written inside the source, nothing in the dataset is deleted.
-The same command again does only what is new; a killed run is continued by it, to the same bytes.
+Every path under the source comes out exactly once: an image as ok, quarantined or duplicate,
+everything else as read or as skipped with a reason. Nothing is written inside the source, nothing
+in the dataset is deleted. The same command again does only what is new, and tries refused files
+once more; a killed run is continued by it, to the same bytes.
 """
 
 from __future__ import annotations
@@ -10,69 +11,35 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
 from synth.data.convert import ConvertOptions
+from synth.data.dry_run import forecast, key_for_dry_run
 from synth.data.finish import finish
-from synth.data.inputs import Input, Inputs, scan
-from synth.data.intake import Intake, Ledger
-from synth.data.options import PrepareOptions, claim_folder
-from synth.data.pseudonyms import Pseudonyms
-from synth.data.reports import index_reports
-from synth.data.rows import TextOptions
+from synth.data.intake import Intake
+from synth.data.journal import sweep
+from synth.data.ledger import Ledger
+from synth.data.options import PrepareOptions, check_folder, claim_folder
+from synth.data.pseudonyms import Pseudonyms, load_key
+from synth.data.quarantine import QuarantineRow
+from synth.data.reading import Choice, Reader, check_choice
+from synth.data.rows import TextOptions, report_id
 from synth.data.splits import Fractions
-from synth.dicom import DecodeLimits, Voi
-from synth.errors import OK, QUARANTINED, SynthError
+from synth.data.summary import PrepareSummary, of_files, of_refusals, of_rows
+from synth.data.survey import Survey, survey
+from synth.data.writing import resumable
+from synth.dicom import DecodeLimits, Preset, Voi
+from synth.errors import SynthError
 from synth.manifest import DatasetInfo
 from synth.progress import Progress, Silent
 from synth.text import Labeler, RuleLabeler
+from synth.text.modes import Mode
 from synth.text.prompts import DEFAULT_POLICY, Source
 
-
-@dataclass(frozen=True)
-class PrepareSummary:
-    """What became of the inputs: ``inputs == ok + quarantined + duplicates``.
-
-    Attributes:
-        folder: the dataset.
-        inputs: images under the source.
-        ok: of them, in the dataset.
-        quarantined: of them, refused.
-        duplicates: of them, with the content of another one.
-        skipped: files that are not images, reports or tables.
-        new: images added by this run.
-        updated: images of an earlier run whose report or labels had changed.
-        reports_without_image: reports that no image claimed.
-        codes: refusal code -> images.
-        splits: split -> images of the dataset.
-        findings: finding -> images that have it.
-        skipped_suffixes: suffix, or ``no suffix`` -> skipped files, the commonest first.
-        phantom: whether the terms of use say that the images are phantoms.
-    """
-
-    folder: Path
-    inputs: int
-    ok: int
-    quarantined: int
-    duplicates: int
-    skipped: int
-    new: int
-    reports_without_image: int
-    codes: dict[str, int] = field(default_factory=dict)
-    splits: dict[str, int] = field(default_factory=dict)
-    findings: dict[str, int] = field(default_factory=dict)
-    updated: int = 0
-    skipped_suffixes: dict[str, int] = field(default_factory=dict)
-    phantom: bool = False
-
-    @property
-    def exit_code(self) -> int:
-        """3 if something was quarantined, else 0."""
-        return QUARANTINED if self.quarantined else OK
+__all__ = ["PrepareSummary", "prepare"]
 
 
 def prepare(
@@ -83,15 +50,23 @@ def prepare(
     seed: int = 0,
     splits: Fractions = (0.7, 0.1, 0.2),
     stratify: bool = True,
+    preset: Preset = "dicom-voi",
     voi: Voi = "auto",
+    exclude: tuple[str, ...] = (),
+    views: tuple[str, ...] = (),
     policy: tuple[Source, ...] = DEFAULT_POLICY,
     drop_comparisons: bool = True,
+    keep_raw_text: bool = False,
+    label_mode: Mode = "default",
     require_report: bool = True,
+    near_duplicates: bool = True,
     terms: Path | None = None,
     secret: str = "",
+    key_file: Path | None = None,
     labeler: Labeler | None = None,
     limits: DecodeLimits | None = None,
     workers: int = 1,
+    dry_run: bool = False,
     progress: Progress | None = None,
 ) -> PrepareSummary:
     """Prepare a dataset.
@@ -100,30 +75,45 @@ def prepare(
         source: folder with images and reports; read only.
         out: the dataset; new, empty, or one that the same options began.
         size: side of the square images in pixels.
-        seed: decides pseudonyms and splits.
+        seed: decides the splits.
         splits: fractions of train, val and test.
         stratify: deal patients out so that rare findings reach every split; otherwise a patient's
             split depends on nothing but the pseudonym and the seed.
-        voi: see :func:`synth.dicom.read_grey`.
+        preset: the grey-scale recipe, see :mod:`synth.dicom.presets`.
+        voi: the window of the preset ``dicom-voi``, see :func:`synth.dicom.read_grey`.
+        exclude: flags (:data:`synth.dicom.FLAGS`) whose images are quarantined.
+        views: ``PA``, ``AP``, ``LATERAL``: quarantine all others; empty keeps every view.
         policy: which report section becomes the prompt.
         drop_comparisons: take comparisons with earlier images out of prompts.
+        keep_raw_text: keep the report as it was written, with whatever identifies people in it.
+        label_mode: how several mentions of a finding become one label, see
+            :mod:`synth.text.modes`.
         require_report: quarantine images without report or labels; otherwise their text is empty.
+        near_duplicates: report images of different splits that look the same.
         terms: file with the terms of use; ``SOURCE/terms.txt`` by default.
-        secret: makes pseudonyms impossible to recompute from the seed alone.
+        secret: words that make the key of the pseudonyms; see ``pseudonyms.load_key``.
+        key_file: the key of the pseudonyms; by default ``SYNTH_KEY_FILE``, else the user's own.
         labeler: another labeller than the built-in rules.
         limits: decode budgets.
-        workers: processes that decode; 1 decodes in this one.
+        workers: processes that decode.
+        dry_run: read headers and tables alone, write nothing, and say what would happen; see
+            :mod:`synth.data.dry_run` for what that cannot know.
         progress: where to report.
 
     Returns:
         The account of all inputs.
 
     Raises:
-        SynthError: nothing usable, or ``out`` belongs to something else; nothing was changed.
+        SynthError: nothing usable, or ``out`` belongs to something else, and nothing was changed;
+            or the disk is full, and the same command continues.
         UsageError: options that make no sense, or differ from those the dataset was begun with.
     """
     progress = progress or Silent()
-    chosen: Labeler = labeler or RuleLabeler()
+    choice = Choice(require_report, tuple(sorted({*exclude})), tuple(sorted({*views})))
+    check_choice(choice)
+    chosen: Labeler = labeler or RuleLabeler(mode=label_mode)
+    load = key_for_dry_run if dry_run else load_key
+    pseudonyms = Pseudonyms(load(secret, key_file, progress, dataset=out))
     options = PrepareOptions(
         size=size,
         seed=seed,
@@ -134,39 +124,50 @@ def prepare(
         drop_comparisons=drop_comparisons,
         require_report=require_report,
         labeler=chosen.name,
-        pseudonyms=Pseudonyms(seed, secret).name("check", "key"),
+        pseudonyms=pseudonyms.name("check", "key"),
+        preset=preset,
+        views=choice.views,
+        exclude=choice.exclude,
+        label_mode=label_mode,
+        keep_raw_text=keep_raw_text,
+        near_duplicates=near_duplicates,
     )
-    text_options = TextOptions(policy, drop_comparisons, chosen)
-    convert_options = ConvertOptions(size, voi, limits or DecodeLimits())
-    progress.stage("reading the source folder")
-    inputs = scan(source)
-    if not inputs.images:
-        raise SynthError(
-            "no images found",
-            where=source,
-            got=", ".join(f"{count} {kind}" for kind, count in inputs.counts.items()),
-            expected="DICOM, PNG or JPEG files",
-        )
-    index, unknown = index_reports(inputs)
-    for item in unknown:
-        progress.note(f"table not understood, skipped: {item.name}")
-    claim_folder(source, out, options)
-    with _locked(out):
-        intake = Intake(
-            inputs,
-            index,
-            out,
-            Pseudonyms(seed, secret),
-            text_options,
-            convert_options,
-            require_report,
-        )
-        ledger = intake.convert_new(workers, progress)
-        lost = intake.unclaimed(ledger)
-        skipped = [*inputs.of("hidden", "other"), *unknown]
-        progress.stage("writing the tables")
-        rows = finish(out, source, ledger.rows, ledger.quarantine + lost, options, terms=terms)
-        return _summary(out, inputs, ledger, rows, skipped=skipped, lost=len(lost))
+    check_folder(source, out, options)
+    surveyed = survey(source, progress)
+    text = TextOptions(policy, drop_comparisons, chosen, keep_raw_text)
+    reader = Reader(surveyed.imported, pseudonyms, text, choice, size)
+    pixels = ConvertOptions(size, voi, limits or DecodeLimits(), preset)
+    intake = Intake(surveyed.images, out, reader, pixels, _record_ids(surveyed, pseudonyms))
+    if dry_run:
+        return forecast(surveyed, intake, workers=workers, progress=progress)
+    with resumable(out):
+        claim_folder(source, out, options)
+        with _locked(out):
+            sweep(out)
+            ledger = intake.run(workers, progress)
+            lost = intake.unclaimed(ledger)
+            refused = sorted([*ledger.quarantine, *lost, *surveyed.rows], key=_order)
+            progress.stage("writing the tables")
+            rows = finish(
+                out,
+                source,
+                ledger.rows,
+                refused,
+                options,
+                terms=terms,
+                sources=surveyed.imported.sources,
+                progress=progress,
+            )
+            return _summary(out, surveyed, ledger, refused, rows)
+
+
+def _record_ids(surveyed: Survey, pseudonyms: Pseudonyms) -> tuple[str, ...]:
+    return tuple(report_id(pseudonyms, record) for record in surveyed.imported.all)
+
+
+def _order(row: QuarantineRow) -> tuple[str, str, str, str]:
+    """The same whatever an earlier run did already; masked paths may be equal."""
+    return row.path, row.sha256, row.kind, row.code
 
 
 @contextmanager
@@ -180,38 +181,26 @@ def _locked(out: Path) -> Iterator[None]:
 
 def _summary(
     out: Path,
-    inputs: Inputs,
+    surveyed: Survey,
     ledger: Ledger,
-    rows: list[dict[str, Any]],
-    *,
-    skipped: Sequence[Input],
-    lost: int,
+    refused: Sequence[QuarantineRow],
+    rows: Sequence[dict[str, Any]],
 ) -> PrepareSummary:
-    refused = [row for row in ledger.quarantine if row.kind == "image"]
     summary = PrepareSummary(
         folder=out,
-        inputs=len(inputs.images),
+        files=surveyed.files,
+        inputs=len(surveyed.images),
         ok=ledger.ok,
-        quarantined=len(refused),
+        quarantined=ledger.quarantined,
         duplicates=ledger.duplicates,
-        skipped=len(skipped),
         new=ledger.new,
         updated=ledger.updated,
-        reports_without_image=lost,
-        skipped_suffixes=dict(
-            Counter(item.path.suffix.lower() or "no suffix" for item in skipped).most_common()
-        ),
-        phantom=DatasetInfo.model_validate_json((out / "dataset.json").read_bytes()).phantom,
-        codes=dict(sorted(Counter(row.code for row in refused).items())),
+        without_record=ledger.without_record,
         splits=dict(Counter(str(row["split"]) for row in rows)),
-        findings=dict(
-            sorted(
-                Counter(
-                    name for row in rows for name, value in row["labels"].items() if value == 1
-                ).items()
-            )
-        ),
+        phantom=DatasetInfo.model_validate_json((out / "dataset.json").read_bytes()).phantom,
+        **of_rows(rows),
+        **of_files(surveyed.skipped, surveyed.used, surveyed.broken),
+        **of_refusals(refused),
     )
-    # An invariant of this code, not a user's error: no input may be lost or counted twice.
-    assert summary.inputs == summary.ok + summary.quarantined + summary.duplicates, summary
+    summary.check()
     return summary

@@ -10,13 +10,16 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from synth.data.convert import Converted
+from synth.data.importers.base import Record
+from synth.data.importers.folder import NAME as FOLDER
 from synth.data.pseudonyms import Pseudonyms
-from synth.data.reports import Report
+from synth.data.splits import SPLITS
 from synth.dicom import Unreadable, age_band
-from synth.manifest import Label
+from synth.manifest import Label, Split
 from synth.text import Labeler, ReadReport, read_report
 from synth.text.prompts import Source
 
+_SHORTEST_IDENTIFIER = 4  # characters: "12" would take numbers out of a report
 _PATIENT_FOLDER = re.compile(r"patient\d+|p\d{6,}")  # CheXpert's and MIMIC-CXR's layouts
 _VIEWS = {"PA": "PA", "AP": "AP", "LATERAL": "LATERAL", "LL": "LATERAL", "RL": "LATERAL"}
 _VIEW_ALIASES = {
@@ -35,16 +38,24 @@ _VALUES: Mapping[str, Label] = {
 
 @dataclass(frozen=True)
 class TextOptions:
-    """What decides text and labels."""
+    """What decides text and labels.
+
+    Attributes:
+        policy: which report section becomes the prompt.
+        drop_comparisons: take comparisons with earlier images out of prompts.
+        labeler: who labels.
+        keep_raw: keep the report as it was written too, identifiers and all, as ``text_raw``.
+    """
 
     policy: tuple[Source, ...]
     drop_comparisons: bool
     labeler: Labeler
+    keep_raw: bool = False
 
 
 def make_row(
     converted: Converted,
-    report: Report,
+    record: Record,
     *,
     sample_id: str,
     pseudonyms: Pseudonyms,
@@ -54,68 +65,93 @@ def make_row(
 ) -> dict[str, Any]:
     """The row of one image, all but its split.
 
+    Args:
+        converted: the image.
+        record: what the source says about it.
+        sample_id: its pseudonym.
+        pseudonyms: for patient and study.
+        options: for text and labels.
+        size: side of the image in pixels.
+        allow_empty: whether an image without any words may pass.
+
     Raises:
         Unreadable: ``empty_report`` or ``bad_label``.
     """
     identity, facts = converted.identity, converted.facts
-    known = [*identity.values, report.fields.get("patient", "")]
     read = read_report(
-        report.text,
+        record.text,
         policy=options.policy,
         drop_comparisons=options.drop_comparisons,
         labeler=options.labeler,
-        known=known,
+        known=[*identity.values, *_identifiers(record)],
     )
-    labels, source = _merge_labels(read, report)
+    labels, label_source = _merge_labels(read, record)
     prompt = read.text_used or prompt_of(labels)
     if not prompt and not allow_empty:
         raise Unreadable("empty_report", "the report has no words", "Complete or remove it")
-    return {
+    row = {
         "file_name": f"images/{sample_id[:2]}/{sample_id}.png",
         "sample_id": sample_id,
         "split": "train",
-        "patient_id": pseudonyms.name("patient", patient_of(converted, report)),
+        "patient_id": pseudonyms.name("patient", patient_of(converted, record)),
         "study_id": pseudonyms.name("study", _study_of(converted)),
-        "view": _view(facts.get("ViewPosition") or report.fields.get("view")),
-        "sex": _sex(facts.get("PatientSex") or report.fields.get("sex")),
-        "age_band": facts.get("AgeBand") or age_band(report.fields.get("age", "")),
+        "view": _view(facts.get("ViewPosition")) or _view(record.fields.get("view")),
+        "sex": _sex(facts.get("PatientSex") or record.fields.get("sex")),
+        "age_band": facts.get("AgeBand") or age_band(record.fields.get("age", "")),
+        "language": _language(record, read),
         "text": read.text,
         "text_used": prompt,
         "labels": labels,
-        "label_source": source,
-        "source": converted.item.kind,
+        "label_source": label_source,
+        "source": record.source or FOLDER,
         "sha256": converted.sha256,
         "width": size,
         "height": size,
         "bit_depth": 8,
         "preprocessing": {**converted.steps, "fit": "padded to a square, Lanczos"},
+        "flags": sorted({*converted.flags, *read.warnings}),
+        "attributes": read.attributes or None,
+        "phash": converted.phash,
+        "official_split": _official_split(record),
         "synthetic": False,
         "scrubbed": sum(read.scrubbed.values()),
         "acquisition": _acquisition(facts),
-        "report_id": report_id(pseudonyms, report),
+        "report_id": report_id(pseudonyms, record),
     }
+    return row | ({"text_raw": record.text} if options.keep_raw else {})
 
 
-def report_id(pseudonyms: Pseudonyms, report: Report) -> str:
-    """Pseudonym of a report's content and keys: a later run knows what is used and what changed."""
+def report_id(pseudonyms: Pseudonyms, record: Record) -> str:
+    """Pseudonym of a record's content and keys: a later run knows what is used and what changed."""
     content = [
-        sorted(report.keys),
-        report.text,
-        sorted(report.fields.items()),
-        sorted(report.labels.items()),
+        sorted(record.keys),
+        record.text,
+        sorted(record.fields.items()),
+        sorted(record.labels.items()),
+        record.label_source,
     ]
     return pseudonyms.name("report", json.dumps(content))
 
 
-def patient_of(converted: Converted, report: Report) -> str:
+def patient_of(converted: Converted, record: Record) -> str:
     """The hospital's patient: DICOM, else table, else folder name, else the study is its own."""
-    named = converted.identity.patient or report.fields.get("patient", "")
+    named = converted.identity.patient or record.fields.get("patient", "")
     if named:
         return named
     for part in reversed(PurePosixPath(converted.item.name).parts[:-1]):
         if _PATIENT_FOLDER.fullmatch(part.lower()):
             return part
     return f"study:{_study_of(converted)}"
+
+
+def _identifiers(record: Record) -> list[str]:
+    """What a table knows a patient or study by: it may stand in the report, too."""
+    keys = [value for space, value in record.keys if space in ("accession", "study")]
+    ids = (record.fields.get("patient", ""), *sorted(keys))
+    name = record.fields.get("name", "")
+    parts = [part for part in re.split(r"[\^,\s]+", name) if part]
+    names = [name, *parts, " ".join(parts), " ".join(reversed(parts))] if parts else []
+    return [*names, *(value for value in ids if len(value) >= _SHORTEST_IDENTIFIER)]
 
 
 def _study_of(converted: Converted) -> str:
@@ -133,6 +169,21 @@ def _sex(value: str | None) -> str | None:
     return first if first in ("F", "M", "O") else None
 
 
+def _language(record: Record, read: ReadReport) -> str | None:
+    """ISO 639-1: what the table says, else what the text seems to be if it is not English."""
+    value = record.fields.get("language", "").strip().lower()
+    if re.fullmatch(r"[a-z]{2}", value):
+        return value
+    prefix = "language_"
+    found = [name.removeprefix(prefix) for name in read.warnings if name.startswith(prefix)]
+    return found[0] if found else None
+
+
+def _official_split(record: Record) -> Split | None:
+    value = record.fields.get("split", "")
+    return next((split for split in SPLITS if split == value), None)
+
+
 def _acquisition(facts: Mapping[str, Any]) -> dict[str, Any]:
     spacing: Sequence[float] | None = facts.get("PixelSpacing") or facts.get("ImagerPixelSpacing")
     return {
@@ -146,12 +197,12 @@ def _acquisition(facts: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _merge_labels(read: ReadReport, report: Report) -> tuple[dict[str, Label], str]:
+def _merge_labels(read: ReadReport, record: Record) -> tuple[dict[str, Label], str]:
     """The table's stated values win over those read from the text."""
-    stated = {name: parse_label(name, value) for name, value in report.labels.items()}
+    stated = {name: parse_label(name, value) for name, value in record.labels.items()}
     stated = {name: value for name, value in stated.items() if value is not None}
-    sources = [read.label_source] if report.text.strip() else []
-    sources += ["table"] if stated else []
+    sources = [read.label_source] if record.text.strip() else []
+    sources += [record.label_source or "table"] if stated else []
     return {**read.labels, **stated}, "+".join(sources)
 
 
@@ -164,7 +215,9 @@ def parse_label(name: str, value: str) -> Label:
     key = value.strip().lower()
     if key not in _VALUES:
         raise Unreadable(
-            "bad_label", f"column {name} holds {value[:20]!r}", "Use 1, 0, -1 or leave it empty"
+            "bad_label",
+            f"what stands for {name} is not a label",
+            "Use 1, 0, -1 or leave it empty",
         )
     return _VALUES[key]
 

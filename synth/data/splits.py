@@ -1,16 +1,37 @@
-"""Which patients train, validate and test: never one patient in two splits."""
+"""Which patients train, validate and test: never one patient in two splits.
+
+Where a source has official splits, they are kept, but a patient stays whole: whoever is in several
+of them goes to the one held out furthest (test, then val), so nothing leaks into training.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Collection, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from synth.errors import UsageError
-from synth.manifest import Split
+from synth.manifest import NO_FINDING, Split
 from synth.seeding import seed_from
 
 SPLITS: tuple[Split, Split, Split] = ("train", "val", "test")
 Fractions = tuple[float, float, float]  # train, val, test
+
+
+@dataclass(frozen=True)
+class SplitOptions:
+    """What decides the splits.
+
+    Attributes:
+        seed: decides the order in which patients are dealt.
+        fractions: of train, val and test, summing to 1.
+        stratify: deal patients out so that rare findings reach every split.
+    """
+
+    seed: int
+    fractions: Fractions
+    stratify: bool = True
 
 
 def check_fractions(fractions: Fractions) -> None:
@@ -86,3 +107,80 @@ def _most_behind(within: Counter[Split], overall: Counter[Split], fractions: Fra
         if fraction > 0
     ]
     return max(ranked)[2]
+
+
+def held_out_most(splits: Collection[Split]) -> Split:
+    """The split furthest from training: test, then val, then train."""
+    return max(splits, key=SPLITS.index)
+
+
+def set_splits(rows: Sequence[dict[str, Any]], options: SplitOptions) -> int:
+    """Give every row its ``split``, in place.
+
+    Rows of an earlier run keep theirs, unless an official split now holds their patient out
+    further. A source with official splits but no validation gets one, taken from its training
+    patients by a hash of their pseudonyms. Patients without an official split are dealt out among
+    themselves.
+
+    Args:
+        rows: with ``patient_id, source, labels, official_split``, and ``split`` or ``None``.
+        options: for the patients whom no source assigns.
+
+    Returns:
+        Patients whose images have several official splits.
+    """
+    official: dict[str, set[Split]] = defaultdict(set)
+    earlier: dict[str, set[Split]] = defaultdict(set)
+    for row in rows:
+        if row.get("official_split"):
+            official[row["patient_id"]].add(row["official_split"])
+        if row["split"] is not None:
+            earlier[row["patient_id"]].add(row["split"])
+    kept = {patient: held_out_most(splits) for patient, splits in earlier.items()}
+    assigned = _official(rows, official, options)
+    for patient in assigned.keys() & kept.keys():
+        # what was carved out of training stays so, and what is now held out leaves training
+        assigned[patient] = held_out_most([kept[patient], *official[patient]])
+    assigned |= _dealt(rows, official, kept, options)
+    for row in rows:
+        row["split"] = assigned[row["patient_id"]]
+    return sum(len(splits) > 1 for splits in official.values())
+
+
+def _official(
+    rows: Sequence[dict[str, Any]], official: Mapping[str, set[Split]], options: SplitOptions
+) -> dict[str, Split]:
+    """The official split of each patient who has one; where val is lacking, some of train."""
+    offered: dict[str, set[Split]] = defaultdict(set)  # source -> its official splits
+    sources: dict[str, set[str]] = defaultdict(set)  # patient -> sources
+    for row in rows:
+        if row.get("official_split"):
+            offered[row["source"]].add(row["official_split"])
+            sources[row["patient_id"]].add(row["source"])
+    train, val, _ = options.fractions
+    assigned = {patient: held_out_most(splits) for patient, splits in official.items()}
+    for patient, split in assigned.items():
+        complete = any("val" in offered[source] for source in sources[patient])
+        if split == "train" and train and val and not complete:
+            fractions = (train / (train + val), val / (train + val), 0.0)
+            assigned[patient] = assign_split(patient, seed=options.seed, fractions=fractions)
+    return assigned
+
+
+def _dealt(
+    rows: Sequence[dict[str, Any]],
+    official: Mapping[str, set[Split]],
+    kept: Mapping[str, Split],
+    options: SplitOptions,
+) -> dict[str, Split]:
+    """Splits of the patients whom no source assigns."""
+    findings: dict[str, set[str]] = {}
+    for row in rows:
+        if row["patient_id"] not in official:
+            present = {name for name, value in row["labels"].items() if value == 1}
+            findings.setdefault(row["patient_id"], set()).update(present - {NO_FINDING})
+    seed, fractions = options.seed, options.fractions
+    if options.stratify:
+        existing = {patient: split for patient, split in kept.items() if patient in findings}
+        return assign_splits(findings, seed=seed, fractions=fractions, existing=existing)
+    return {patient: assign_split(patient, seed=seed, fractions=fractions) for patient in findings}

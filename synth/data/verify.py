@@ -6,7 +6,8 @@ Imports no torch and changes nothing.
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+import re
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
@@ -15,11 +16,17 @@ from typing import Any
 from PIL import Image
 from pydantic import ValidationError
 
+from synth.data.importers.folder import NAME as FOLDER
+from synth.data.near_duplicates import REPORT as NEAR_DUPLICATES
+from synth.data.options import MAKER
+from synth.data.splits import SPLITS
 from synth.errors import SynthError
-from synth.manifest import DatasetInfo, Row, SyntheticRow, sha256_file
+from synth.manifest import DatasetInfo, Row, SyntheticRow, read_jsonl, sha256_file
 from synth.progress import Progress, Silent
 
 TABLE = "metadata.jsonl"
+# What ``source`` says of images without a named source; the last three before there were names.
+_UNNAMED = frozenset((FOLDER, "dicom", "raster", ""))
 
 
 @dataclass(frozen=True)
@@ -77,6 +84,7 @@ def verify_dataset(folder: Path | str, progress: Progress | None = None) -> Veri
         progress.update(done, len(rows))
     problems += _check_table(rows)
     problems += _check_info(folder, [row for _, row in rows])
+    problems += _check_near_duplicates(folder, {row.sample_id for _, row in rows})
     problems += _check_sums(folder)
     problems += _check_extra(folder, {row.file_name for _, row in rows})
     if not rows and not problems:
@@ -163,11 +171,37 @@ def _check_table(rows: list[tuple[str, Row]]) -> list[Problem]:
                 problems.append(Problem("duplicate", where, text))
         if row.patient_id is not None:
             splits[row.patient_id].setdefault(row.split, where)
+        problems += _check_row(where, row)
     for patient, places in splits.items():
         if len(places) > 1:
             text = f"patient `{patient}` is in several splits: {', '.join(sorted(places))}"
             problems.append(Problem("split", ", ".join(places.values()), text))
     return problems
+
+
+def _check_row(where: str, row: Row) -> list[Problem]:
+    """Rules within a row that the schema does not know."""
+    problems = []
+    if row.phash and not re.fullmatch(r"[0-9a-f]{64}", row.phash):
+        problems.append(Problem("schema", where, "`phash` is not 64 hexadecimal digits"))
+    held_out = row.official_split
+    if held_out is not None and SPLITS.index(row.split) < SPLITS.index(held_out):
+        text = f"its source holds it out for {held_out}, but it is in {row.split}"
+        problems.append(Problem("split", where, text))
+    return problems
+
+
+def _check_near_duplicates(folder: Path, known: set[str]) -> list[Problem]:
+    """The report of look-alikes speaks of images that are there."""
+    path = folder / NEAR_DUPLICATES
+    if not path.is_file():
+        return []
+    try:
+        lines = [set(line.get("sample_ids", ())) for line in read_jsonl(path)]
+    except SynthError as error:
+        return [Problem("schema", path.name, error.problem)]
+    lost = set().union(*lines) - known
+    return [Problem("info", path.name, f"names {len(lost)} images that no row has")] if lost else []
 
 
 def _check_info(folder: Path, rows: list[Row]) -> list[Problem]:
@@ -188,6 +222,14 @@ def _check_info(folder: Path, rows: list[Row]) -> list[Problem]:
     if rows and unused:
         text = f"lists findings that no row labels: {', '.join(sorted(unused))}"
         problems.append(Problem("info", name, text))
+    flags = Counter(flag for row in rows for flag in row.flags)
+    if info.flags and info.flags != flags:
+        problems.append(Problem("info", name, "counts other flags than the rows have"))
+    if (info.model_extra or {}).get("made_by") == MAKER:
+        named = {row.source for row in rows} - {source.name for source in info.sources} - _UNNAMED
+        if named:
+            text = f"lacks the terms of the sources {', '.join(sorted(named))}"
+            problems.append(Problem("info", name, text))
     if rows and any(row.synthetic != info.synthetic for row in rows):
         problems.append(Problem("info", name, "real and synthetic are mixed up with the rows"))
     return problems

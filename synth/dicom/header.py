@@ -39,7 +39,29 @@ _NESTED = re.compile(  # narrower: inside sequences most words are codes of the 
 _CODED_IDENTITY = re.compile(r"(PersonIdentificationCode|Institution\w*Code)Sequence")
 _CODE_VALUES = ("CodeValue", "LongCodeValue", "CodeMeaning")
 _PHOTOMETRIC = re.compile(r"MONOCHROME[12]|PALETTE COLOR|RGB|YBR_[A-Z0-9_]{3,12}")
+_PARTS = """
+    CHEST THORAX LUNG HEART RIB RIBS STERNUM CLAVICLE SHOULDER ABDOMEN PELVIS SPINE CSPINE TSPINE
+    LSPINE HEAD SKULL NECK BREAST HAND WRIST ELBOW HIP KNEE ANKLE FOOT WHOLEBODY EXTREMITY
+"""
+_BODY_PARTS = frozenset(_PARTS.split())
 _CODE = re.compile(r"[A-Za-z0-9 _\-./]{1,32}")  # a coded value; free text never passes
+
+
+@dataclass(frozen=True)
+class PixelElement:
+    """Where the pixels lie.
+
+    Attributes:
+        keyword: PixelData, FloatPixelData or DoubleFloatPixelData.
+        length: bytes present in the file, as far as its header claims them.
+        offset: of the first byte in the file; ``None`` where they cannot be read in place.
+        undefined: the length is left open, as only encapsulated pixels may (PS3.5 A.4).
+    """
+
+    keyword: str
+    length: int
+    offset: int | None = None
+    undefined: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,22 +98,23 @@ class Identity:
     values: tuple[str, ...] = field(default=(), repr=False)  # all that must not come through
 
 
-def read_image_module(dataset: Dataset) -> ImageModule:
+def read_image_module(dataset: Dataset, pixels: PixelElement | None) -> ImageModule:
     """Check the image module.
 
     Raises:
-        Unreadable: ``not_an_image``, ``no_pixels`` or ``bad_header``.
+        Unreadable: ``not_an_image``, ``no_pixels``, ``unsupported_format`` or ``bad_header``.
     """
-    pixels = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
-    if "Rows" not in dataset and not any(name in dataset for name in pixels):
+    if "Rows" not in dataset and pixels is None:
         kind = getattr(dataset.get("SOPClassUID"), "name", "") or "no image attributes"
+        if "DirectoryRecordSequence" in dataset:
+            kind = "a DICOMDIR; its files are found without it"
         if len(dataset) == 0 or kind.endswith("Image Storage"):
             raise Unreadable("no_pixels", f"header only ({kind})", "Copy the file again")
         raise Unreadable("not_an_image", f"the object is not an image ({kind})")
-    if not any(dataset.get(name) for name in pixels):
+    if pixels is None or pixels.length == 0:
         raise Unreadable("no_pixels", "the header describes an image but there is no pixel data")
-    if "PixelData" not in dataset:
-        raise Unreadable("bad_header", "floating-point pixel data is not supported")
+    if pixels.keyword != "PixelData":
+        raise Unreadable("unsupported_format", "floating-point pixel data (a parametric map)")
     module = ImageModule(
         rows=_integer(dataset, "Rows", low=1),
         columns=_integer(dataset, "Columns", low=1),
@@ -156,11 +179,10 @@ def technical_facts(dataset: Dataset, *, forbidden: Iterable[str] = ()) -> dict[
     """The allow-list: every key always present, ``None`` where the header says nothing.
 
     Ages become bands of twenty years; values that do not look like a code, or hold a forbidden
-    word (a name typed into the wrong field), are dropped.
+    word or value (a name or number typed into the wrong field), are dropped.
     """
-    words = {
-        word.upper() for word in forbidden if len(word) >= 3
-    }  # a surname Pa is not the view PA
+    # a surname Pa is not the view PA
+    values = {word.upper() for word in forbidden if len(word) >= 3}
     facts: dict[str, Any] = {}
     for name in _TECHNICAL:
         value = dataset.get(name)
@@ -168,8 +190,7 @@ def technical_facts(dataset: Dataset, *, forbidden: Iterable[str] = ()) -> dict[
             facts[name] = int(value)
         else:
             text = str(value).strip().upper() if value is not None else ""
-            clean = _CODE.fullmatch(text) and words.isdisjoint(re.split(r"[^A-Z0-9]+", text))
-            facts[name] = text if clean else None
+            facts[name] = text if _is_clean(text, values) else None
     for name in _SPACING:
         spacing = numbers(dataset, name)
         facts[name] = list(spacing) if len(spacing) == 2 and min(spacing) > 0 else None
@@ -177,6 +198,20 @@ def technical_facts(dataset: Dataset, *, forbidden: Iterable[str] = ()) -> dict[
     facts["PatientSex"] = sex if sex in ("F", "M", "O") else None
     facts["AgeBand"] = age_band(str(dataset.get("PatientAge") or ""))
     return facts
+
+
+def _is_clean(text: str, forbidden: set[str]) -> bool:
+    """Whether a coded value, in capitals, names nobody."""
+    words = re.split(r"[^A-Z0-9]+", text)
+    if not _CODE.fullmatch(text) or re.search(r"\d{5}", text):
+        return False  # no code of the standard has five digits in a row
+    if _BODY_PARTS.issuperset(words):  # a description that says CHEST does not make it a name
+        return True
+    plain = "".join(words)
+    return forbidden.isdisjoint(words) and not any(
+        len(squeezed) >= 4 and squeezed in plain
+        for squeezed in (re.sub(r"[^A-Z0-9]+", "", value) for value in forbidden)
+    )
 
 
 def age_band(age: str) -> str | None:

@@ -7,43 +7,40 @@ LUT Shape is INVERSE (C.11.6.1.2); both together, which the DX module requires o
 never about the content. A negative rescale slope is a modality matter and does not count.
 
 With ``voi="auto"``: the first VOI LUT, else the first valid window, else 8-bit data keep their full
-range and deeper data are stretched between the 0.5th and 99.5th percentile. Colour becomes Rec. 601
-luma without VOI. Of several frames the middle one (``frames // 2``) is taken.
+range and deeper data are stretched between the 0.5th and 99.5th percentile, padding left out.
+Colour files whose channels agree become Rec. 601 luma without VOI (:mod:`synth.dicom.colour`). Of
+several frames the middle one (``frames // 2``) is taken. Pixels that are not square are resampled.
+The other presets: :mod:`synth.dicom.presets`.
 """
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pydicom.pixels import apply_color_lut, pixel_array
+from pydicom.pixels import pixel_array
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from synth.dicom.greyscale import luminance, stored_values
-from synth.dicom.header import (
-    Identity,
-    ImageModule,
-    read_identity,
-    read_image_module,
-    technical_facts,
-)
-from synth.dicom.open import (
-    DecodeLimits,
-    check_budget,
-    check_decoder,
-    decoder_remedy,
-    read_dataset,
-)
+from synth.dicom.burned_in import has_text
+from synth.dicom.colour import NOTED, dicom_luma, is_colour, said
+from synth.dicom.decoders import decoder_remedy
+from synth.dicom.examine import DEFAULT_LIMITS, Examined, examine, quiet, refusing
+from synth.dicom.flags import looks_inverted
+from synth.dicom.geometry import make_square, pixel_aspect
+from synth.dicom.header import Identity, ImageModule
+from synth.dicom.levels import levels_of
+from synth.dicom.open import DecodeLimits, Opened, is_compressed
+from synth.dicom.presets import PRESETS, RECIPES, Preset, apply_recipe
 from synth.dicom.refusal import Unreadable
-from synth.dicom.voi import Voi, modality_values, to_unit
+from synth.dicom.voi import VOIS, Voi, modality_values, padded_levels, to_unit, window_was_ignored
+from synth.errors import UsageError
 
-DEFAULT_LIMITS = DecodeLimits()
+Grey = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -55,17 +52,20 @@ class DicomImage:
         facts: technical allow-list, same keys for every file.
         steps: every choice made, same keys for every file.
         identity: identifiers for linking; never write them.
+        flags: warnings, sorted; names of :data:`synth.dicom.flags.FLAGS`.
     """
 
-    grey: NDArray[np.float32]
+    grey: Grey
     facts: dict[str, Any]
     steps: dict[str, str]
     identity: Identity = field(default=Identity(), repr=False)
+    flags: tuple[str, ...] = ()
 
 
 def read_grey(
     path: Path,
     *,
+    preset: Preset = "dicom-voi",
     voi: Voi = "auto",
     limits: DecodeLimits = DEFAULT_LIMITS,
 ) -> DicomImage:
@@ -73,67 +73,80 @@ def read_grey(
 
     Args:
         path: any file; it is recognised by its content.
-        voi: ``auto`` as above; ``window``, ``lut``, ``percentile`` force one (falling back as
-            ``auto`` does where the file has none); ``none`` keeps the full stored range.
+        preset: a name of :data:`synth.dicom.presets.PRESETS`.
+        voi: for ``dicom-voi``: ``auto`` as above; ``window``, ``lut``, ``percentile`` force one
+            (falling back as ``auto`` does where the file has none); ``none`` keeps the full range.
         limits: refusal thresholds.
 
     Raises:
-        Unreadable: with a code of :data:`synth.dicom.refusal.CODES`.
+        Unreadable: with a code of :data:`synth.dicom.refusal.CODES`, naming the file.
+        UsageError: the preset or the VOI is not one of those.
     """
-    try:
-        return _read(path, voi, limits)
-    except Unreadable:
-        raise
-    # pydicom parses elements when they are first touched: damage shows anywhere, in any class
-    except Exception as error:  # noqa: BLE001
-        raise Unreadable("bad_header", f"the header is damaged ({type(error).__name__})") from None
+    if preset not in PRESETS:
+        raise UsageError("no such preset", got=preset, expected=", ".join(PRESETS))
+    if voi not in VOIS:
+        raise UsageError("no such VOI", got=voi, expected=", ".join(VOIS))
+    with refusing(path), quiet():
+        examined = examine(path, preset, limits)
+        array, frame = _decode(path, examined.opened, examined.module)
+        grey, steps, flags = _to_grey(examined, array, preset, voi)
+        flags |= set(examined.probe.flags)
+        grey, steps["geometry"] = _squared(examined, grey, preset, limits, flags)
+        steps["text"] = _text(grey, flags)
+    steps["frame"] = f"{frame + 1} of {examined.module.frames}"
+    steps["read"] = "forced: no DICM prefix" if examined.opened.forced else "standard"
+    steps["warnings"] = str(examined.warnings)
+    steps["preset"] = preset
+    probe = examined.probe
+    return DicomImage(grey, probe.facts, steps, probe.identity, tuple(sorted(flags)))
 
 
-def identify(path: Path, limits: DecodeLimits = DEFAULT_LIMITS) -> Identity:
-    """Identifiers of a file whose image may be unusable; empty if the header is unusable too."""
-    try:
-        with _quiet():
-            return read_identity(read_dataset(path, limits)[0])
-    # as in read_grey: damage shows anywhere, in any class
-    except Exception:  # noqa: BLE001
-        return Identity()
+def _decode(path: Path, opened: Opened, module: ImageModule) -> tuple[NDArray[np.generic], int]:
+    """The frame that is taken, [H, W] or [H, W, 3], and its index."""
+    frame = module.frames // 2
+    array = _in_place(path, opened, module, frame)
+    if array is not None:
+        return array, frame
+    dataset = opened.dataset
+    if opened.pixels is not None and opened.pixels.offset is not None:
+        syntax = dataset.file_meta.TransferSyntaxUID
+        try:
+            dataset = dcmread(path, force=opened.forced)
+        except MemoryError:
+            detail = "an element claims more bytes than there is memory"
+            raise Unreadable("bad_header", detail, "Copy it again") from None
+        dataset.file_meta.TransferSyntaxUID = syntax
+    return _decode_by_plugin(dataset, module, frame), frame
 
 
-def _read(path: Path, voi: Voi, limits: DecodeLimits) -> DicomImage:
-    with _quiet() as caught:
-        dataset, forced = read_dataset(path, limits)
-        module = read_image_module(dataset)
-        check_budget(dataset, module, limits)
-        check_decoder(dataset)
-        frame = module.frames // 2
-        array = _decode(dataset, module, frame)
-        grey, steps = _to_grey(dataset, module, array, voi)
-        identity = read_identity(dataset)
-        facts = technical_facts(dataset, forbidden=identity.values)
-    steps["frame"] = f"{frame + 1} of {module.frames}"
-    steps["read"] = "forced: no DICM prefix" if forced else "standard"
-    steps["warnings"] = str(len(caught))  # their texts may quote identifiers
-    return DicomImage(grey, facts, steps, identity)
+def _in_place(
+    path: Path, opened: Opened, module: ImageModule, frame: int
+) -> NDArray[np.generic] | None:
+    """One native frame straight from the file; ``None`` where a decoder is needed."""
+    syntax = opened.dataset.file_meta.TransferSyntaxUID
+    plain = syntax in (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
+    pixels = opened.pixels
+    if not plain or module.samples != 1 or module.bits_allocated not in (8, 16, 32):
+        return None
+    if pixels is None or pixels.offset is None:
+        return None
+    kind = np.dtype(f"<{'i' if module.signed else 'u'}{module.bits_allocated // 8}")
+    count = module.rows * module.columns
+    start = pixels.offset + frame * count * kind.itemsize
+    array = np.fromfile(path, dtype=kind, count=count, offset=start)
+    return array.reshape(module.rows, module.columns)
 
 
-@contextmanager
-def _quiet() -> Iterator[list[warnings.WarningMessage]]:
-    """Collect pydicom's warnings about odd values: they are counted, not shown."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        yield caught
-
-
-def _decode(dataset: Dataset, module: ImageModule, frame: int) -> NDArray[np.generic]:
+def _decode_by_plugin(dataset: Dataset, module: ImageModule, frame: int) -> NDArray[np.generic]:
     try:
         array = pixel_array(dataset, index=frame, raw=module.samples == 1)
-    except Unreadable:
+    except MemoryError:
         raise
     # decoders are third-party C code with as many exception classes; one file must not end a run
     except Exception as error:  # noqa: BLE001
         uid = dataset.file_meta.TransferSyntaxUID
         if "missing dependencies" in str(error) or "does not support" in str(error):
-            remedy = decoder_remedy(str(uid))
+            remedy = decoder_remedy(uid)
             detail = f"no installed decoder reads this {uid.name} ({uid}) image"
             raise Unreadable("unsupported_transfer_syntax", detail, remedy) from None
         raise Unreadable(
@@ -146,59 +159,92 @@ def _decode(dataset: Dataset, module: ImageModule, frame: int) -> NDArray[np.gen
 
 
 def _to_grey(
-    dataset: Dataset, module: ImageModule, array: NDArray[np.generic], voi: Voi
-) -> tuple[NDArray[np.float32], dict[str, str]]:
-    if module.samples >= 3 or module.photometric == "PALETTE COLOR":
-        unit = _colour_to_unit(dataset, module, array)
-        steps = {"modality": "none", "voi": "none", "polarity": "kept", "colour": "luma"}
+    examined: Examined, array: NDArray[np.generic], preset: Preset, voi: Voi
+) -> tuple[Grey, dict[str, str], set[str]]:
+    dataset, module = examined.opened.dataset, examined.module
+    steps = dict.fromkeys(("modality", "voi", "padding", "colour"), "none")
+    flags: set[str] = set()
+    if is_colour(module):
+        grey, share = dicom_luma(dataset, module, array)
+        steps |= {"polarity": "kept", "colour": said(share)}
+        flags |= {"colour_overlay"} if share >= NOTED else set()
+        low, high = float(grey.min()), float(grey.max())
     elif module.photometric in ("MONOCHROME1", "MONOCHROME2"):
-        stored = stored_values(
-            array,
-            bits_stored=module.bits_stored,
-            high_bit=module.bits_stored - 1 if _compressed(dataset) else module.high_bit,
-            signed=module.signed,
-        )
-        if stored.min() == stored.max():
-            raise Unreadable("flat_image", f"every pixel is {int(stored.min())}")
-        values, modality = modality_values(dataset, module, stored)
-        unit, chosen = to_unit(dataset, module, values, voi)
-        unit, polarity = _apply_polarity(dataset, module, unit)
-        steps = {"modality": modality, "voi": chosen, "polarity": polarity, "colour": "none"}
+        grey, low, high = _levels_to_grey(dataset, module, array, preset, voi, steps)
+        if preset == "dicom-voi" and voi != "none" and window_was_ignored(dataset, steps["voi"]):
+            flags.add("window_ignored")
+        if looks_inverted(grey):
+            flags.add("looks_inverted")
     else:
         raise Unreadable("bad_header", f"PhotometricInterpretation {module.photometric!r:.40}")
-    if unit.max() - unit.min() < 1 / 255:
+    if high - low < 1 / 255:
         raise Unreadable("flat_image", "no contrast is left after the grey-scale steps")
-    return unit.astype(np.float32), steps
+    return grey, steps, flags
 
 
-def _compressed(dataset: Dataset) -> bool:
-    return bool(dataset.file_meta.TransferSyntaxUID.is_encapsulated)
-
-
-def _colour_to_unit(
-    dataset: Dataset, module: ImageModule, array: NDArray[np.generic]
-) -> NDArray[np.float64]:
-    top = float((1 << module.bits_stored) - 1)
-    if module.photometric == "PALETTE COLOR":
-        try:
-            array = apply_color_lut(array, dataset)
-        except (AttributeError, ValueError, KeyError, TypeError, IndexError) as error:
-            detail = f"the palette is damaged ({type(error).__name__})"
-            raise Unreadable("bad_header", detail) from None
-        top = float((1 << (8 * array.dtype.itemsize)) - 1)
-    if array.ndim != 3:
-        raise Unreadable("decode_failed", f"colour image decoded to {array.ndim} dimensions")
-    return luminance(array, top)
+def _levels_to_grey(
+    dataset: Dataset,
+    module: ImageModule,
+    array: NDArray[np.generic],
+    preset: Preset,
+    voi: Voi,
+    steps: dict[str, str],
+) -> tuple[Grey, float, float]:
+    """The grey image, its smallest and its largest level; fills in ``steps``."""
+    packed = is_compressed(dataset)  # decoders hand out values from bit 0 on
+    high_bit = module.bits_stored - 1 if packed else module.high_bit
+    levels = levels_of(
+        array, bits_stored=module.bits_stored, high_bit=high_bit, signed=module.signed
+    )
+    if levels.stored.min() == levels.stored.max():
+        raise Unreadable("flat_image", f"every pixel is {int(levels.stored.min())}")
+    first = module.photometric == "MONOCHROME1"
+    if preset in RECIPES:
+        unit, steps["voi"] = apply_recipe(
+            preset, levels.stored, levels.counts, bits_stored=module.bits_stored, monochrome1=first
+        )
+        steps["polarity"] = "inverted once (MONOCHROME1)" if first else "kept"
+        return levels.paint(unit), float(unit.min()), float(unit.max())
+    values, steps["modality"] = modality_values(dataset, module, levels.stored)
+    padded = padded_levels(dataset, module, levels.stored)
+    if padded.any():
+        steps["padding"] = "left out of percentiles"
+    counted = np.where(padded, 0, levels.counts)
+    chosen: Voi = "percentile" if preset == "percentile" else voi
+    unit, steps["voi"] = to_unit(dataset, module, values, counted, chosen)
+    unit, steps["polarity"] = _apply_polarity(dataset, unit, monochrome1=first)
+    return levels.paint(unit), float(unit.min()), float(unit.max())
 
 
 def _apply_polarity(
-    dataset: Dataset, module: ImageModule, unit: NDArray[np.float64]
+    dataset: Dataset, unit: NDArray[np.float64], *, monochrome1: bool
 ) -> tuple[NDArray[np.float64], str]:
-    reasons = []
-    if module.photometric == "MONOCHROME1":
-        reasons.append("MONOCHROME1")
+    reasons = ["MONOCHROME1"] if monochrome1 else []
     if str(dataset.get("PresentationLUTShape") or "").strip().upper() == "INVERSE":
         reasons.append("INVERSE")
     if not reasons:
         return unit, "kept"
     return 1.0 - unit, f"inverted once ({' + '.join(reasons)})"
+
+
+def _squared(
+    examined: Examined, grey: Grey, preset: Preset, limits: DecodeLimits, flags: set[str]
+) -> tuple[Grey, str]:
+    """Square pixels, but for the recipes, whose archives kept them; moves the flag along."""
+    if preset in RECIPES:
+        return grey, "kept"
+    square, geometry = make_square(grey, pixel_aspect(examined.opened.dataset), most=limits.pixels)
+    if geometry != "kept":
+        flags.discard("non_square_pixels")
+        flags.add("non_square_pixels_resampled")
+    return square, geometry
+
+
+def _text(grey: Grey, flags: set[str]) -> str:
+    """Why text is suspected; adds the flag where the pixels are the reason."""
+    seen = has_text(grey)
+    stated = "burned_in_text" in flags
+    if seen:
+        flags.add("burned_in_text")
+    reasons = (["the header"] if stated else []) + (["the pixels"] if seen else [])
+    return f"suspected by {' and '.join(reasons)}" if reasons else "none seen"

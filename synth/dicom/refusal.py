@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from synth.errors import SynthError
 
 CODES = (
@@ -13,7 +15,10 @@ CODES = (
     "truncated",
     "too_large",
     "unsupported_transfer_syntax",
+    "unsupported_format",  # a kind of pixels that is not read: floating point, transparency
     "decode_failed",
+    "color_image",
+    "non_finite",
     "flat_image",
 )
 
@@ -32,5 +37,9 @@ class Unreadable(SynthError):
         self.code, self.detail, self.remedy = code, detail, remedy
         super().__init__(f"{code}: {detail}", where=where, fix=remedy)
 
-    def __reduce__(self) -> tuple[type[Unreadable], tuple[str, str, str]]:
-        return type(self), (self.code, self.detail, self.remedy)  # crosses process borders
+    def at(self, where: object) -> Unreadable:
+        """The same refusal, naming the file."""
+        return Unreadable(self.code, self.detail, self.remedy, where=where)
+
+    def __reduce__(self) -> tuple[partial[Unreadable], tuple[str, str, str]]:
+        return partial(type(self), where=self.where), (self.code, self.detail, self.remedy)

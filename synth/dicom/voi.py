@@ -1,4 +1,7 @@
-"""From stored values to [0, 1]: which modality and VOI transformation of a header applies."""
+"""From stored values to [0, 1]: which modality and VOI transformation of a header applies.
+
+All arrays here hold one entry a level that occurs in the image (:mod:`synth.dicom.levels`).
+"""
 
 from __future__ import annotations
 
@@ -19,8 +22,10 @@ from synth.dicom.greyscale import (
     window_is_valid,
 )
 from synth.dicom.header import ImageModule, numbers
+from synth.dicom.levels import percentile
 
 Voi = Literal["auto", "window", "lut", "none", "percentile"]
+VOIS: tuple[Voi, ...] = ("auto", "window", "lut", "none", "percentile")
 _PERCENTILES = (0.5, 99.5)
 
 
@@ -43,10 +48,19 @@ def _rescale(dataset: Dataset) -> tuple[float, float]:
     return slope, intercepts[0] if intercepts else 0.0
 
 
-def to_unit(dataset: Dataset, module: ImageModule, values: Floats, voi: Voi) -> tuple[Floats, str]:
+def to_unit(
+    dataset: Dataset, module: ImageModule, values: Floats, counts: NDArray[np.int64], voi: Voi
+) -> tuple[Floats, str]:
     """Bring modality values into [0, 1], and say how.
 
     A window that leaves no contrast is not believed: the next choice is taken.
+
+    Args:
+        dataset: the header.
+        module: its image module.
+        values: modality values that occur [n].
+        counts: how many pixels of each to include in percentiles [n].
+        voi: what to use of the header.
     """
     if voi in ("auto", "lut"):
         table = read_table(dataset, "VOILUTSequence", signed=bool(values.min() < 0))
@@ -61,7 +75,7 @@ def to_unit(dataset: Dataset, module: ImageModule, values: Floats, voi: Voi) -> 
     if voi == "none" or (voi != "percentile" and module.bits_stored <= 8):
         low, high = _full_range(dataset, module)
         return scale_range(values, low, high), f"full range {low:g} to {high:g}"
-    low, high = (float(value) for value in np.percentile(values, _PERCENTILES))
+    low, high = (percentile(values, counts, percent) for percent in _PERCENTILES)
     if low == high:
         low, high = float(values.min()), float(values.max())
     return scale_range(values, low, high), "percentiles 0.5 to 99.5"
@@ -84,6 +98,33 @@ def _windowed(dataset: Dataset, values: Floats) -> tuple[Floats, str] | None:
             which = f" ({number} of {len(centers)})" if len(centers) > 1 else ""
             return unit, f"window {function} {center:g}/{width:g}{which}"
     return None
+
+
+def window_was_ignored(dataset: Dataset, chosen: str) -> bool:
+    """Whether the header offers a window or VOI LUT that :func:`to_unit` did not believe."""
+    offered = any(dataset.get(name) for name in ("VOILUTSequence", "WindowCenter", "WindowWidth"))
+    return offered and not chosen.startswith(("LUT", "window"))
+
+
+def padded_levels(
+    dataset: Dataset, module: ImageModule, stored: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Which stored values are padding around the image (PS3.3 C.7.5.1.1.2), bool [n].
+
+    They are left out of percentiles; a header that calls everything padding is not believed.
+    """
+    ends = [
+        int(value)
+        for name in ("PixelPaddingValue", "PixelPaddingRangeLimit")
+        for value in numbers(dataset, name)[:1]
+    ]
+    if not ends or not numbers(dataset, "PixelPaddingValue"):
+        return np.zeros(len(stored), dtype=bool)
+    top = 1 << module.bits_allocated
+    if module.signed:  # some write the two's complement as an unsigned number
+        ends = [end - top if end >= top // 2 else end for end in ends]
+    padded = (stored >= min(ends)) & (stored <= max(ends))
+    return np.zeros_like(padded) if padded.all() else padded
 
 
 def _full_range(dataset: Dataset, module: ImageModule) -> tuple[float, float]:

@@ -32,7 +32,7 @@ _PIPELINES = {  # diffusers pipeline class -> family
     "SanaPipeline": "sana",
 }
 
-__all__ = ["FAMILIES", "load_family"]
+__all__ = ["FAMILIES", "find_family", "load_family"]
 
 
 def load_family(model: ModelSection, *, device: torch.device, dtype: torch.dtype) -> Family:
@@ -49,15 +49,20 @@ def load_family(model: ModelSection, *, device: torch.device, dtype: torch.dtype
         SynthError: the weights are missing or not of this family.
         Unavailable: the attention kernel does not work here.
     """
-    name = model.family
-    if name == "auto" or name in FAMILIES.names():
-        name = _check_class(model)
+    name = find_family(model)
     family: Family = FAMILIES.get(name)(model, device=device, dtype=dtype)
     return family
 
 
-def _check_class(model: ModelSection) -> str:
-    """The family of the pipeline's class, which must be the one asked for, if any was."""
+def find_family(model: ModelSection) -> str:
+    """The family of the pipeline's class, which must be the one asked for, if any was.
+
+    Raises:
+        UsageError: another one was asked for, or one that does not exist.
+        SynthError: the weights are missing, or no family knows the class.
+    """
+    if model.family != "auto":
+        FAMILIES.get(model.family)
     from synth.families.weights import INDEX, resolve_weights
 
     path = resolve_weights(model.weights) / INDEX

@@ -42,11 +42,13 @@ class Conditioning:
         tokens: [B, L, D], zero where padded.
         mask: bool [B, L], true on real tokens; None where every token is real.
         pooled: [B, P] for families that use one, else None.
+        facts: int64 [B, K], categories of view, side, …; negative where unknown. None without.
     """
 
     tokens: Tensor
     mask: Tensor | None = None
     pooled: Tensor | None = None
+    facts: Tensor | None = None
 
     def index(self, index: slice | Sequence[int]) -> Conditioning:
         """Some of the rows, in the order given."""
@@ -57,7 +59,8 @@ class Conditioning:
         """On a device, the floating parts in a dtype; the mask stays bool."""
         mask = None if self.mask is None else self.mask.to(device)
         pooled = None if self.pooled is None else self.pooled.to(device, dtype)
-        return Conditioning(self.tokens.to(device, dtype), mask, pooled)
+        facts = None if self.facts is None else self.facts.to(device)
+        return Conditioning(self.tokens.to(device, dtype), mask, pooled, facts)
 
     @staticmethod
     def cat(parts: Sequence[Conditioning]) -> Conditioning:
@@ -68,14 +71,16 @@ class Conditioning:
         length = max(part.tokens.shape[1] for part in parts)
         ragged = any(part.mask is not None or part.tokens.shape[1] != length for part in parts)
         pooled = [part.pooled for part in parts if part.pooled is not None]
+        facts = [part.facts for part in parts if part.facts is not None]
         return Conditioning(
             tokens=torch.cat([_pad(part.tokens, length) for part in parts]),
             mask=torch.cat([_pad(_mask(part), length) for part in parts]) if ragged else None,
             pooled=torch.cat(pooled) if pooled else None,
+            facts=torch.cat(facts) if facts else None,
         )
 
     def _parts(self) -> tuple[Tensor | None, ...]:
-        return self.tokens, self.mask, self.pooled
+        return self.tokens, self.mask, self.pooled, self.facts
 
 
 def _mask(cond: Conditioning) -> Tensor:

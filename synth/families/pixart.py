@@ -19,11 +19,12 @@ from synth.config.schema import ModelSection
 from synth.errors import UsageError
 from synth.families import adapters, autoencoder, fused, parts
 from synth.families.base import Conditioning, Moments
+from synth.families.conditions import FOLDER, make_conditions
 from synth.families.weights import folder_sha256, resolve_weights
 
 TOKENS = 300
 TEXTS = ("text_encoder", "tokenizer")
-PARTS = ("scheduler", *TEXTS, "transformer", "vae")
+PARTS = ("scheduler", *TEXTS, "transformer", "vae", FOLDER)
 
 
 class PixArtSigma:
@@ -45,6 +46,9 @@ class PixArtSigma:
         needed = int(self.denoiser.config.caption_channels)
         parts.check_width("text_encoder", width, needed, folder)
         parts.freeze(self._vae, self._text_encoder, self.denoiser)
+        self._conditions = make_conditions(
+            model.conditions, folder, width=int(self.denoiser.config.caption_channels), slot="token"
+        )
         self.scheduler_config: Mapping[str, Any] = dict(self._scheduler.config)
         self.process = parts.process_of(self._scheduler)
         self.channels = int(self._vae.config.in_channels)
@@ -62,6 +66,8 @@ class PixArtSigma:
         """Move every component; probes the attention kernel there."""
         for part in (self._vae, self._text_encoder, self.denoiser):
             part.to(device)
+        if self._conditions is not None:
+            self._conditions.to(device)
         self.kernel = fused.probe_fused(self._model.attention, device=device).ran
         return self
 
@@ -114,6 +120,7 @@ class PixArtSigma:
 
     def denoise(self, latents: Tensor, times: Tensor, cond: Conditioning) -> Tensor:
         """The predicted noise as float32, without the variance; ``times`` are timesteps."""
+        cond = cond if self._conditions is None else self._conditions.attach(cond)
         dtype = next(self.denoiser.parameters()).dtype
         count, channels = latents.shape[:2]
         mask = cond.mask
@@ -144,6 +151,7 @@ class PixArtSigma:
         """See ``Family``."""
         if self._trainable is None:
             self._trainable = adapters.make_trainable(self._model, self.denoiser, {})
+            self._trainable += [] if self._conditions is None else self._conditions.named()
         return self._trainable
 
     def export(self, folder: Path) -> str:
@@ -162,6 +170,8 @@ class PixArtSigma:
             pipeline.save_pretrained(folder, safe_serialization=True)
         if adapters.has_lora(self.denoiser):
             adapters.save_peft(self.denoiser, folder)
+        if self._conditions is not None:
+            self._conditions.save(folder)
         return folder_sha256(folder, PARTS)
 
 

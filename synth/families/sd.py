@@ -20,9 +20,10 @@ from synth.errors import UsageError
 from synth.families import adapters, autoencoder, clip, parts
 from synth.families.attention import use_attention
 from synth.families.base import Conditioning, Moments
+from synth.families.conditions import FOLDER, make_conditions
 from synth.families.weights import folder_sha256, resolve_weights
 
-PARTS = ("scheduler", "text_encoder", "tokenizer", "unet", "vae")
+PARTS = ("scheduler", "text_encoder", "tokenizer", "unet", "vae", FOLDER)
 
 
 class StableDiffusion:
@@ -43,6 +44,12 @@ class StableDiffusion:
         needed = int(self.denoiser.config.cross_attention_dim)
         parts.check_width("text_encoder", width, needed, folder)
         parts.freeze(self._vae, self._text_encoder, self.denoiser)
+        self._conditions = make_conditions(
+            model.conditions,
+            folder,
+            width=int(self.denoiser.config.cross_attention_dim),
+            slot="token",
+        )
         self.scheduler_config: Mapping[str, Any] = dict(self._scheduler.config)
         self.process = parts.process_of(self._scheduler)
         self.channels = int(self._vae.config.in_channels)
@@ -60,6 +67,8 @@ class StableDiffusion:
         """Move every component; probes and sets the attention kernel there."""
         for part in (self._vae, self._text_encoder, self.denoiser):
             part.to(device)
+        if self._conditions is not None:
+            self._conditions.to(device)
         self.kernel = use_attention(self.denoiser, self._model.attention, device=device).ran
         return self
 
@@ -111,6 +120,7 @@ class StableDiffusion:
 
     def denoise(self, latents: Tensor, times: Tensor, cond: Conditioning) -> Tensor:
         """The UNet's output as float32; ``times`` are timesteps, fractions allowed."""
+        cond = cond if self._conditions is None else self._conditions.attach(cond)
         dtype = next(self.denoiser.parameters()).dtype
         output: Tensor = self.denoiser(
             latents.to(dtype),
@@ -126,6 +136,7 @@ class StableDiffusion:
         if self._trainable is None:
             texts = {"text_encoder": self._text_encoder} if self.text_trains else {}
             self._trainable = adapters.make_trainable(self._model, self.denoiser, texts)
+            self._trainable += [] if self._conditions is None else self._conditions.named()
         return self._trainable
 
     def export(self, folder: Path) -> str:
@@ -145,6 +156,8 @@ class StableDiffusion:
         if adapters.has_lora(self.denoiser):
             modules = {"unet": self.denoiser, "text_encoder": self._text_encoder}
             adapters.save_lora(modules, folder, StableDiffusionPipeline)
+        if self._conditions is not None:
+            self._conditions.save(folder)
         return folder_sha256(folder, PARTS)
 
 

@@ -26,12 +26,13 @@ from synth.config.schema import ModelSection
 from synth.errors import UsageError
 from synth.families import adapters, autoencoder, clip, fused, parts
 from synth.families.base import Conditioning, Moments
+from synth.families.conditions import FOLDER, make_conditions
 from synth.families.weights import folder_sha256, resolve_weights
 
 T5_TOKENS = 256
 CLIPS = ("text_encoder", "text_encoder_2")
 TEXTS = (*CLIPS, "text_encoder_3", "tokenizer", "tokenizer_2", "tokenizer_3")
-PARTS = ("scheduler", *TEXTS, "transformer", "vae")
+PARTS = ("scheduler", *TEXTS, "transformer", "vae", FOLDER)
 
 
 class StableDiffusion3:
@@ -58,6 +59,12 @@ class StableDiffusion3:
         parts.freeze(self._vae, *self._clips, self.denoiser)
         if self._t5 is not None:
             parts.freeze(self._t5)
+        self._conditions = make_conditions(
+            model.conditions,
+            folder,
+            width=int(self.denoiser.config.pooled_projection_dim),
+            slot="pooled",
+        )
         self.scheduler_config: Mapping[str, Any] = dict(self._scheduler.config)
         self.process = parts.process_of(self._scheduler)
         self.channels = int(self._vae.config.in_channels)
@@ -76,6 +83,8 @@ class StableDiffusion3:
         for part in (self._vae, *self._clips, self._t5, self.denoiser):
             if part is not None:
                 part.to(device)
+        if self._conditions is not None:
+            self._conditions.to(device)
         self.kernel = fused.probe_fused(self._model.attention, device=device).ran
         return self
 
@@ -157,6 +166,7 @@ class StableDiffusion3:
 
     def denoise(self, latents: Tensor, times: Tensor, cond: Conditioning) -> Tensor:
         """The transformer's velocity as float32; ``times`` are reals in [0, 1]."""
+        cond = cond if self._conditions is None else self._conditions.attach(cond)
         dtype = next(self.denoiser.parameters()).dtype
         if cond.pooled is None:
             raise UsageError("SD3 needs the pooled text", where="cond.pooled")
@@ -174,6 +184,7 @@ class StableDiffusion3:
         """See ``Family``."""
         if self._trainable is None:
             self._trainable = adapters.make_trainable(self._model, self.denoiser, {})
+            self._trainable += [] if self._conditions is None else self._conditions.named()
         return self._trainable
 
     def export(self, folder: Path) -> str:
@@ -193,6 +204,8 @@ class StableDiffusion3:
             pipeline.save_pretrained(folder, safe_serialization=True)
         if adapters.has_lora(self.denoiser):
             adapters.save_lora({"transformer": self.denoiser}, folder, StableDiffusion3Pipeline)
+        if self._conditions is not None:
+            self._conditions.save(folder)
         return folder_sha256(folder, PARTS)
 
 

@@ -22,10 +22,11 @@ from synth.errors import UsageError
 from synth.families import adapters, autoencoder, clip, parts
 from synth.families.attention import use_attention
 from synth.families.base import Conditioning, Moments
+from synth.families.conditions import FOLDER, make_conditions
 from synth.families.weights import folder_sha256, resolve_weights
 
 TEXTS = ("text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2")
-PARTS = ("scheduler", *TEXTS, "unet", "vae")
+PARTS = ("scheduler", *TEXTS, "unet", "vae", FOLDER)
 
 
 class StableDiffusionXL:
@@ -50,6 +51,9 @@ class StableDiffusionXL:
         _check_widths(self.denoiser, self._texts, folder)
         self._zero_null = parts.index_value(folder, "force_zeros_for_empty_prompt", default=True)
         parts.freeze(self._vae, *self._texts, self.denoiser)
+        self._conditions = make_conditions(
+            model.conditions, folder, width=int(self._texts[1].config.projection_dim), slot="pooled"
+        )
         self.scheduler_config: Mapping[str, Any] = dict(self._scheduler.config)
         self.process = parts.process_of(self._scheduler)
         self.channels = int(self._vae.config.in_channels)
@@ -67,6 +71,8 @@ class StableDiffusionXL:
         """Move every component; probes and sets the attention kernel there."""
         for part in (self._vae, *self._texts, self.denoiser):
             part.to(device)
+        if self._conditions is not None:
+            self._conditions.to(device)
         self.kernel = use_attention(self.denoiser, self._model.attention, device=device).ran
         return self
 
@@ -130,6 +136,7 @@ class StableDiffusionXL:
 
     def denoise(self, latents: Tensor, times: Tensor, cond: Conditioning) -> Tensor:
         """The UNet's output as float32; ``times`` are timesteps, fractions allowed."""
+        cond = cond if self._conditions is None else self._conditions.attach(cond)
         dtype = next(self.denoiser.parameters()).dtype
         pooled = cond.pooled
         if pooled is None:
@@ -154,6 +161,7 @@ class StableDiffusionXL:
         if self._trainable is None:
             texts = dict(zip(TEXTS[:2], self._texts, strict=True)) if self.text_trains else {}
             self._trainable = adapters.make_trainable(self._model, self.denoiser, texts)
+            self._trainable += [] if self._conditions is None else self._conditions.named()
         return self._trainable
 
     def export(self, folder: Path) -> str:
@@ -174,6 +182,8 @@ class StableDiffusionXL:
         if adapters.has_lora(self.denoiser):
             modules = {"unet": self.denoiser, **dict(zip(TEXTS[:2], self._texts, strict=True))}
             adapters.save_lora(modules, folder, StableDiffusionXLPipeline)
+        if self._conditions is not None:
+            self._conditions.save(folder)
         return folder_sha256(folder, PARTS)
 
 

@@ -1,7 +1,7 @@
 """Remove de-identification marks and identifiers from free text, counting what each rule removed.
 
-De-identification marks are the strongest trigger of memorisation in report-conditioned models
-("The Devil is in the Prompts", arXiv:2502.07516), so they never reach a prompt.
+Rules find what has the shape of an identifier. A name without a title, that no table or header
+gave away, has no shape: this is a net under the allow-list of tags, not proof of anonymity.
 """
 
 from __future__ import annotations
@@ -10,18 +10,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-_MONTH = (
-    r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|"
-    r"sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)"
-)
-_NAME = r"(?-i:[A-Z][A-Za-z'’\-]+)"
-_NAMES = rf"{_NAME}(?:,?[ \t]+(?:{_NAME}|(?-i:[A-Z])\.?(?=[\s,.;]))){{0,2}}"
-
-_SIGNED = (
-    r"(?:electronically[ \t]+)?(?:signed|dictated|transcribed|approved|reported|interpreted)"
-    r"[ \t]+by\b"
-)
-_ON = r"(?:\b(?:on|dated)[ \t]+)?"
+from synth.text.characters import plain_characters
+from synth.text.identifiers import DANGLING, LEFTOVER, MARKS, RULES
 
 # Surnames and institutions that are also words of every report; alone they identify nobody.
 _REPORT_WORDS = """
@@ -32,62 +22,18 @@ _REPORT_WORDS = """
 """
 _VOCABULARY = frozenset(_REPORT_WORDS.split())
 
-# (rule, pattern, replacement), applied in this order: wider marks before their parts.
-_RULES: tuple[tuple[str, str, str], ...] = (
-    ("bracket_mark", r"\[\*\*.*?\*\*\]", " "),
-    ("underscore_mark", r"_{3,}", " "),
-    ("x_mark", r"\b(?-i:X{3,})\b", " "),
-    ("email_or_url", r"\b[\w.+-]+@[\w-]+\.[\w.]+\b|\bhttps?://\S+", " "),
-    (
-        "header_field",
-        r"^[ \t]*(?:patient(?:'s)?(?:[ \t]+name)?|name|mrn|medical record (?:number|no\.?)|"
-        r"patient[ \t]+id|accession(?:[ \t]+(?:number|no\.?))?|dob|date of birth|"
-        r"referring (?:physician|doctor)|institution|(?:exam|study)[ \t]+date|date)"
-        r"[ \t]*[:#][^\n]*$",
-        "",
-    ),
-    (
-        "signature",
-        rf"^[ \t]*(?:{_SIGNED}|(?:electronically[ \t]+signed|dictated|transcribed)\b)[^\n]*$",
-        "",
-    ),
-    (
-        "signature",
-        rf"\b{_SIGNED}[: \t]+(?:dr\.?[ \t]+)?{_NAMES}"
-        r"(?:,?[ \t]*(?:m\.?d\.?|d\.?o\.?|ph\.?d\.?))*",
-        " ",
-    ),
-    ("physician_name", rf"\b(?:dr|doctor|prof|professor)\b\.?[ \t]+{_NAMES}", "the physician"),
-    ("person_name", rf"\b(?:mr|mrs|ms|miss)\b\.?[ \t]+{_NAMES}", "the patient"),
-    (
-        "record_number",
-        r"\b(?:mrn|medical record (?:number|no\.?)|accession(?: (?:number|no\.?))?|patient id)"
-        r"[ \t]*(?:is[ \t]*)?[:#]*[ \t]*(?=[\w\-]*\d)[\w\-]+",
-        " ",
-    ),
-    ("date", rf"{_ON}\b(?:19|20)\d\d[-/.](?:0?[1-9]|1[0-2])[-/.](?:[0-2]?\d|3[01])\b", " "),
-    ("date", rf"{_ON}\b[0-3]?\d[-/.][0-3]?\d[-/.](?:19|20)?\d\d\b", " "),
-    ("date", rf"{_ON}\b[0-3]?\d(?:st|nd|rd|th)?[ \t]+{_MONTH}\.?,?[ \t]+(?:19|20)\d\d\b", " "),
-    ("date", rf"{_ON}\b{_MONTH}\.?[ \t]+[0-3]?\d(?:st|nd|rd|th)?(?:,?[ \t]+(?:19|20)\d\d)\b", " "),
-    (
-        "date",
-        r"\b(?:on|dated|since|from|exam of)[ \t]+(?:0?[1-9]|1[0-2])/(?:[0-2]?\d|3[01])\b",
-        " ",
-    ),
-    ("time", r"\b(?:[01]?\d|2[0-3]):[0-5]\d(?::[0-5]\d)?(?:[ \t]*(?:[ap]m\b|[ap]\.m\.))?", " "),
-    ("phone", r"\b(?:phone|tel|telephone|fax|pager|ext)\b\.?[: \t]*[\d(][\d() \-]*\d", " "),
-    ("phone", r"(?:\+?\d{1,2}[ \-.])?\(?\b\d{3}\)?[ \-.]\d{3}[\-. ]\d{4}\b", " "),
-    ("long_number", r"\b[A-Z]{0,6}-?(?=\d(?:-?\d){5})[\d\-]*\d\b", " "),
-    ("age_over_89", r"\b(?:9\d|1[0-4]\d)(?=[ \t-]+(?:years?|y\.?o\b|yrs?))", "over 89"),
-)
-_COMPILED = tuple(
-    (name, re.compile(pattern, re.IGNORECASE | re.MULTILINE), replacement)
-    for name, pattern, replacement in _RULES
-)
+_RULER = re.compile(r"^[ ]*_{5,}[ ]*$", re.MULTILINE)
+_DIGIT = re.compile(r"\d")
 # What a removal leaves behind: double spaces, brackets around nothing, orphaned punctuation.
 _TIDY: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\([ \t]*[,;.]*[ \t]*\)|\[[ \t]*\]"), " "),
     (re.compile(r"[ \t]{2,}"), " "),
+    (
+        re.compile(
+            r"(?:,?[ ](?:of|in|to|with|and|from|by|for|at|on|or))?[ ](?:the|an)(?=[ ]?[.;](?:\s|$))"
+        ),
+        "",
+    ),
     (re.compile(r"[ \t]+(?=[,.;:)\]])"), ""),
     (re.compile(r"(?<=[,;])(?:[,;])+|,(?=\.)"), ""),
     (re.compile(r"(?<!\.)\.(?:[ \t]*\.)+(?!\.)"), "."),
@@ -112,12 +58,17 @@ class Scrubbed:
     text: str
     counts: dict[str, int]
 
+    @property
+    def suspected(self) -> bool:
+        """Whether an identifier was there or may still be; marks of a past scrubbing are none."""
+        return bool(self.counts.keys() - MARKS) or LEFTOVER.search(self.text) is not None
+
 
 def scrub(text: str, *, known: Iterable[str] = ()) -> Scrubbed:
     r"""Remove marks, dates, numbers and names.
 
     Args:
-        text: a report. Line ends become ``\n``.
+        text: a report. Characters come back as in :func:`plain_characters`.
         known: identifiers known from elsewhere (a DICOM header's patient name, an accession
             number); each is removed wherever it stands as a whole word, in any case; names of
             two letters only as ``Li`` or ``LI``.
@@ -125,14 +76,20 @@ def scrub(text: str, *, known: Iterable[str] = ()) -> Scrubbed:
     >>> scrub("Compared to ___, seen by Dr. Smith.").counts
     {'underscore_mark': 1, 'physician_name': 1}
     """
-    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\x00", "").lstrip("\ufeff")
+    # A line of underscores separates, it hides nothing; the sections need it.
+    text = _RULER.sub("-----", plain_characters(text))
     counts: dict[str, int] = {}
-    for value in sorted({item.strip() for item in known}, key=lambda item: (-len(item), item)):
+    for value in sorted(
+        {plain_characters(item).strip() for item in known}, key=lambda item: (-len(item), item)
+    ):
         pattern = _known_pattern(value)
         if pattern is not None:
             text = _apply(counts, "known_identifier", pattern, " ", text)
-    for name, pattern, replacement in _COMPILED:
-        text = _apply(counts, name, pattern, replacement, text)
+    text = DANGLING.sub("", text)
+    has_digit = _DIGIT.search(text) is not None
+    for name, pattern, replacement, needs in RULES:
+        if not needs or (has_digit if needs == "0" else any(char in text for char in needs)):
+            text = _apply(counts, name, pattern, replacement, text)
     if counts:
         for pattern, replacement in _TIDY:
             text = pattern.sub(replacement, text)

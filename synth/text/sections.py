@@ -1,117 +1,55 @@
 """Radiology report -> sections with spans, losslessly: the sections joined are the report.
 
-Headers are recognised in any case with a colon, at a line start or inline after a sentence, and
-without a colon when they stand alone on a line or are upper-case at a line start. Never raises.
+Each section says which rule of :mod:`synth.text.openings` opened it and how sure that is. Text that
+a section of another kind would swallow (what follows a form field, an addendum's closing ruler, or
+an indication in a report without findings) is ``untitled``. Never raises; linear in the text.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
-# Canonical name -> the wordings that open such a section; longer wordings are tried first.
-HEADERS: dict[str, tuple[str, ...]] = {
-    "findings_and_impression": (
-        "findings and impression",
-        "findings/impression",
-        "findings & impression",
-        "findings and impressions",
-        "impression and findings",
-    ),
-    "findings": ("findings", "finding", "report", "description", "observations"),
-    "impression": (
-        "impression",
-        "impressions",
-        "conclusion",
-        "conclusions",
-        "summary",
-        "opinion",
-        "final impression",
-        "interpretation",
-    ),
-    "indication": (
-        "indication",
-        "indications",
-        "clinical indication",
-        "reason for exam",
-        "reason for examination",
-        "reason for study",
-        "reason for this examination",
-        "clinical information",
-        "clinical question",
-    ),
-    "history": ("history", "clinical history", "medical history"),
-    "comparison": ("comparison", "comparisons", "comparison studies", "prior studies"),
-    "technique": ("technique", "procedure", "views", "method"),
-    "examination": ("examination", "exam", "study", "type of exam", "procedure name"),
-    "recommendation": ("recommendation", "recommendations"),
-    "notification": ("notification", "notifications", "communication"),
-    "addendum": ("addendum", "final addendum"),
-    "wet_read": ("wet read",),
-    "header": (
-        "final report",
-        "patient",
-        "patient name",
-        "name",
-        "patient id",
-        "mrn",
-        "medical record number",
-        "accession",
-        "accession number",
-        "dob",
-        "date of birth",
-        "date",
-        "exam date",
-        "study date",
-        "referring physician",
-        "institution",
-        "sex",
-        "age",
-    ),
-    "signature": (
-        "signed by",
-        "electronically signed by",
-        "dictated by",
-        "attending",
-        "radiologist",
-    ),
-}
-CLINICAL = ("findings", "impression", "findings_and_impression")
+from synth.text.headers import CLINICAL, ONE_LINE
+from synth.text.openings import CONFIDENCE, Opening, fold, openings
 
-_CANONICAL = {wording: name for name, wordings in HEADERS.items() for wording in wordings}
-_WORDINGS = "|".join(
-    re.escape(wording).replace(r"\ ", r"[ \t]+")
-    for wording in sorted(_CANONICAL, key=len, reverse=True)
-)
-# Inline headers must be unmistakable: "The report: …" inside a sentence is not a section.
-_INLINE = "|".join(
-    re.escape(wording).replace(r"\ ", r"[ \t]+")
-    for name in (*CLINICAL, "comparison", "technique", "indication", "history", "recommendation")
-    for wording in sorted(HEADERS[name], key=len, reverse=True)
-    if wording not in ("report", "description", "views", "method", "summary", "history", "finding")
-)
-_HEADER = re.compile(
-    rf"""
-    ^[ \t]*(?P<line>{_WORDINGS})[ \t]*(?::|：)              # at a line start, any case, colon
-    | ^[ \t]*(?P<alone>{_WORDINGS})[ \t]*(?=\r?$)            # alone on its line
-    | ^[ \t]*(?P<upper>(?-i:FINDINGS|IMPRESSION|CONCLUSION|COMPARISON|INDICATION|TECHNIQUE))
-      [ \t]+(?:-[ \t]+)?(?=\S)(?!(?:AND|OF|IS|ARE|WAS|WERE)\b)  # upper-case, no colon
-    | (?<=[.;)\]_][ \t])[ \t]*(?P<inline>{_INLINE})[ \t]*(?::|：)   # after a sentence, colon
-    | (?<=[.;)\]_])(?P<tight>{_INLINE})[ \t]*(?::|：)
-    """,
-    re.IGNORECASE | re.MULTILINE | re.VERBOSE,
-)
+_WITH_FINDINGS = ("findings", "findings_and_impression")
+# Sections whose text may end before the next header: _closed says how.
+_BRIEF = ("indication", "history", "comparison", "technique", "examination")
+_AFTER_RULER = ("addendum", "wet_read", "notification")
+_NOT_OF_THE_IMAGE = (*_BRIEF, "notification", "header", "signature")
+
+_WORD = re.compile(r"[^\W\d_]{3}")
+_RULER = re.compile(r"^[ ]*[_=*-]{5,}[ ]*$", re.MULTILINE)
+_BLANK = re.compile(r"\n[ ]*(?=\n)")
 
 
 @dataclass(frozen=True)
 class Section:
-    """A stretch of the report: ``report[start:end]``; its text proper begins at ``body``."""
+    """A stretch of the report: ``report[start:end]``; its text proper begins at ``body``.
+
+    Attributes:
+        name: a key of :data:`synth.text.headers.HEADERS`, or ``preamble`` (before any header) or
+            ``untitled`` (after one, but not of it).
+        start: offset of the header.
+        body: offset behind the header.
+        end: offset behind the text.
+        rule: what opened it, a key of :data:`CONFIDENCE`.
+        study: 0, or the number of examinations reported before this one in the same text.
+    """
 
     name: str
     start: int
     body: int
     end: int
-    rule: str  # which header form opened it: line, alone, upper, inline, tight, none
+    rule: str
+    study: int = 0
+
+    @property
+    def confidence(self) -> float:
+        """How sure the rule is, from 0 to 1."""
+        return CONFIDENCE[self.rule]
 
     def text(self, report: str) -> str:
         """The section without its header, unstripped."""
@@ -129,23 +67,60 @@ def split_sections(report: str) -> tuple[Section, ...]:
     """
     if not report:
         return ()
-    # Carriage returns are line ends too; replacing them one for one keeps every offset.
-    lined = report.replace("\r\n", " \n").replace("\r", "\n")
-    matches = list(_HEADER.finditer(lined))
+    folded = fold(report)
+    found = list(openings(report, folded))
+    has_findings = any(opening.name in _WITH_FINDINGS for opening in found)
+    if not found or found[0].start > 0:
+        found.insert(0, Opening("preamble", 0, 0, "none"))
     sections = []
-    if not matches or matches[0].start() > 0:
-        end = matches[0].start() if matches else len(report)
-        sections.append(Section("preamble", 0, 0, end, "none"))
-    ends = [match.start() for match in matches[1:]] + [len(report)]
-    for match, end in zip(matches, ends, strict=False):  # no header: one end, no match
-        rule = str(match.lastgroup)
-        wording = re.sub(r"[ \t]+", " ", match.group(rule)).lower()
-        sections.append(Section(_CANONICAL[wording], match.start(), match.end(), end, rule))
-    return tuple(sections)
+    ends = [*(opening.start for opening in found[1:]), len(report)]
+    for opening, end in zip(found, ends, strict=True):
+        section = Section(opening.name, opening.start, opening.body, end, opening.rule)
+        sections += _closed(section, folded, has_findings)
+    return tuple(_numbered(sections))
 
 
 def last_paragraph(report: str) -> tuple[int, int]:
-    """Span of the last stretch between blank lines that holds a word; the whole if none."""
-    spans = [match.span() for match in re.finditer(r"\S(?:.|\n(?!\s*\n))*", report)]
-    wordy = [span for span in spans if re.search(r"[^\W\d_]{3}", report[slice(*span)])]
-    return wordy[-1] if wordy else (0, len(report))
+    """Span of the last stretch between blank lines that can be findings; the whole if none.
+
+    Headers are left out, and sections that speak of anything but this image are passed over.
+    """
+    folded = fold(report)
+    for section in reversed(split_sections(report)):
+        if section.name in _NOT_OF_THE_IMAGE:
+            continue
+        blanks = [match.start() for match in _BLANK.finditer(folded, section.body, section.end)]
+        starts = [section.body, *blanks]
+        for start, end in zip(reversed(starts), reversed([*blanks, section.end]), strict=True):
+            text = folded[start:end]
+            if _WORD.search(text):
+                return end - len(text.lstrip()), start + len(text.rstrip())
+    return 0, len(report)
+
+
+def _closed(section: Section, folded: str, has_findings: bool) -> list[Section]:
+    """The section, cut in two where its text ends before the next header."""
+    cut, rule = -1, ""
+    if section.name in ONE_LINE:
+        cut, rule = folded.find("\n", section.body, section.end), "field_end"
+    elif section.name in _AFTER_RULER:
+        ruler = _RULER.search(folded, section.body, section.end)
+        cut, rule = (ruler.start() if ruler else -1), "ruler"
+    elif section.name in _BRIEF and not has_findings:
+        text = _WORD.search(folded, section.body, section.end)
+        blank = _BLANK.search(folded, text.end(), section.end) if text else None
+        cut, rule = (blank.start() if blank else -1), "paragraph"
+    if cut < 0 or not _WORD.search(folded, cut, section.end):
+        return [section]
+    rest = Section("untitled", cut, cut, section.end, rule)
+    return [replace(section, end=cut), rest]
+
+
+def _numbered(sections: list[Section]) -> Iterator[Section]:
+    """Count up the study at each examination header that follows clinical text."""
+    study, reported = 0, False
+    for section in sections:
+        if section.name == "examination" and reported:
+            study, reported = study + 1, False
+        reported = reported or section.name in CLINICAL
+        yield replace(section, study=study) if study else section

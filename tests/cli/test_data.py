@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from synth.images import save_png
+from synth.manifest import open_dataset
 
 
 @pytest.fixture
@@ -60,15 +61,23 @@ def test_skipped_files_are_counted_by_suffix(synth, source, tmp_path):
     assert "3 files skipped (.docx 2, .xml 1)" in out
 
 
-def test_pseudonyms_without_a_secret_are_remarked_on(synth, source, tmp_path):
-    def noted(folder, *options):
+def test_the_users_own_key_is_made_and_named(synth, source, tmp_path, monkeypatch):
+    def prepared(folder, *options):
         size = ("--size", 32, "--workers", 1)
         code, _, err = synth("prepare", source, tmp_path / folder, *size, *options)
         assert code == 0, err
-        return err.count("SYNTH_SECRET")
+        patients = {row.patient_id for row in open_dataset(tmp_path / folder).rows}
+        return patients, str(key) in err.replace("\n", "")
 
-    assert noted("bare") == 1
-    assert noted("json", "--json") == 1
-    assert noted("keyed", "--secret", "pepper") == 0
-    (source / "terms.txt").write_text("Phantom data.")
-    assert noted("phantom") == 0
+    key = tmp_path / "data/synth/pseudonym.key"
+    monkeypatch.delenv("SYNTH_KEY_FILE")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    first, named = prepared("first")
+    assert named
+    assert key.stat().st_size == 32
+    assert prepared("again") == (first, True)
+    assert prepared("json", "--json") == (first, True)
+    assert prepared("file", "--key-file", key) == (first, False)
+    others, named = prepared("words", "--secret", "pepper")
+    assert not named
+    assert others.isdisjoint(first)

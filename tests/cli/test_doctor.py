@@ -22,6 +22,9 @@ def test_json_says_what_this_machine_can_do(synth):
     assert by_uid["1.2.840.10008.1.2.4.90"]["works"] is True  # JPEG 2000 lossless
     assert by_uid["1.2.840.10008.1.2.4.80"]["plugins"]  # JPEG-LS lossless
     assert by_uid["1.2.840.10008.1.2.5"]["works"] is True  # RLE
+    assert by_uid["1.2.840.10008.1.2.4.80"]["plugins"]["pyjpegls"][0].isdigit()
+    lossless = by_uid["1.2.840.10008.1.2.4.70"]
+    assert lossless["works"] or "pip install" in lossless["install"]
     assert {item["name"] for item in found["extras"]} == {"xformers", "jpeg-lossless", "dev"}
 
 

@@ -12,6 +12,14 @@ class Teletype(io.StringIO):
         return True
 
 
+class Clock:
+    def __init__(self, seconds):
+        self.seconds = seconds
+
+    def monotonic(self) -> float:
+        return next(self.seconds)
+
+
 def test_plain_lines_where_there_is_no_terminal(capsys, monkeypatch):
     clock = iter([0.0, 1.0, 11.0, 12.0, 30.0])
     monkeypatch.setattr(module.time, "monotonic", lambda: next(clock))
@@ -23,23 +31,34 @@ def test_plain_lines_where_there_is_no_terminal(capsys, monkeypatch):
     terminal.close()
     out, err = capsys.readouterr()
     assert out == ""
-    assert err.splitlines() == ["reading", "  2/4 files", "  4/4 files", "a note"]
+    assert err.splitlines() == [
+        "reading",
+        "  2/4 files (10.0 s each, 0:20 left)",
+        "  4/4 files (9.7 s each)",
+        "a note",
+    ]
 
 
 def test_bars_on_a_terminal(monkeypatch):
     screen = Teletype()
     monkeypatch.setattr(module.sys, "stderr", screen)
     monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLUMNS", "120")
+    clock = iter([10.0, 20.0])
     terminal = Terminal()
     terminal.stage("reading [x]")
-    terminal.update(2, 4, "files")
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "time", Clock(clock))
+        terminal.update(1, 40, "files")
+        terminal.update(21, 40, "files")
     terminal.note("a [note]")
     terminal.stage("writing")
     terminal.close()
     drawn = screen.getvalue()
     assert "reading [x]" in drawn  # brackets are text, not markup
     assert "a [note]" in drawn
-    assert "2/4" in drawn
+    assert "21/40" in drawn
+    assert "2.0/s, 0:10 left" in drawn
 
 
 def test_updates_before_any_stage_are_harmless(monkeypatch):

@@ -7,6 +7,7 @@ from PIL import Image
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian
 
+from synth.manifest import read_jsonl
 from synth.seeding import numpy_rng
 
 SECRETS = (  # planted in headers, reports and paths
@@ -22,6 +23,25 @@ SECRETS = (  # planted in headers, reports and paths
     "19610203",
     "555-0142",
 )
+
+
+SMALL = {"size": 16, "splits": (0.5, 0.25, 0.25)}
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file of a dataset."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != ".lock"
+    }
+
+
+def refused(out: Path, *kinds: str) -> dict[str, str]:
+    """Path -> code of the rows of ``quarantine.jsonl`` of these kinds; images and copies."""
+    wanted = kinds or ("image", "duplicate")
+    rows = read_jsonl(out / "quarantine.jsonl")
+    return {row["path"]: row["code"] for row in rows if row["kind"] in wanted}
 
 
 def picture(*parts: int | str, side: int = 40) -> np.ndarray:

@@ -1,6 +1,13 @@
 import pytest
 
-from synth.data.splits import assign_split, assign_splits, check_fractions
+from synth.data.splits import (
+    SPLITS,
+    SplitOptions,
+    assign_split,
+    assign_splits,
+    check_fractions,
+    set_splits,
+)
 from synth.errors import UsageError
 from synth.seeding import numpy_rng
 
@@ -65,3 +72,107 @@ def test_a_split_of_fraction_zero_gets_nobody():
 def test_bad_fractions(fractions):
     with pytest.raises(UsageError, match="sum to 1"):
         check_fractions(fractions)
+
+
+def row(patient, official=None, source="nih", split=None, finding=None):
+    labels = {finding: 1} if finding else {}
+    return {
+        "patient_id": patient,
+        "source": source,
+        "official_split": official,
+        "split": split,
+        "labels": labels,
+    }
+
+
+OPTIONS = SplitOptions(seed=0, fractions=FRACTIONS)
+
+
+def by_patient(rows):
+    found = {}
+    for one in rows:
+        found.setdefault(one["patient_id"], set()).add(one["split"])
+    assert all(len(splits) == 1 for splits in found.values())
+    return {patient: splits.pop() for patient, splits in found.items()}
+
+
+def test_official_splits_are_kept():
+    rows = [row(f"p{i}-{split}", split) for split in SPLITS for i in range(50) for _ in range(2)]
+    assert set_splits(rows, OPTIONS) == 0
+    assert all(one["split"] == one["official_split"] for one in rows)
+
+
+@pytest.mark.parametrize(
+    ("official", "expected"),
+    [
+        (["train", "test"], "test"),
+        (["val", "train"], "val"),
+        (["test", "val", "train"], "test"),
+        ([None, "val"], "val"),
+        ([None, "test", "train"], "test"),
+    ],
+)
+@pytest.mark.parametrize("stratify", [True, False])
+def test_a_patient_in_several_official_splits_goes_where_it_is_held_out_most(
+    official, expected, stratify
+):
+    rows = [row("p", split) for split in official] + [row("q", "train"), row("r", "val")]
+    moved = set_splits(rows, SplitOptions(0, FRACTIONS, stratify))
+    assert by_patient(rows) == {"p": expected, "q": "train", "r": "val"}
+    assert moved == (len(set(official) - {None}) > 1)
+
+
+def test_validation_is_carved_out_of_train_where_a_source_has_none():
+    rows = [row(f"p{i}", "train") for i in range(3000)] + [row(f"t{i}", "test") for i in range(200)]
+    rows += [row(f"m{i}", "train", source="mimic-cxr") for i in range(100)]
+    rows += [row(f"v{i}", "val", source="mimic-cxr") for i in range(5)]
+    set_splits(rows, OPTIONS)
+    splits = by_patient(rows)
+    carved = sum(splits[f"p{i}"] == "val" for i in range(3000))
+    assert abs(carved / 3000 - 0.1 / 0.8) < 0.02  # val of train and val together
+    assert {splits[f"p{i}"] for i in range(3000)} == {"train", "val"}
+    assert all(splits[f"t{i}"] == "test" for i in range(200))
+    assert all(splits[f"m{i}"] == "train" for i in range(100))  # this source has its own
+    again = [row(f"p{i}", "train") for i in range(1500)]
+    set_splits(again, OPTIONS)
+    assert all(splits[patient] == split for patient, split in by_patient(again).items())
+    other = [row(f"p{i}", "train") for i in range(1500)]
+    set_splits(other, SplitOptions(1, FRACTIONS))
+    assert by_patient(other) != by_patient(again)
+
+
+def test_nothing_is_carved_out_where_no_validation_is_wanted():
+    rows = [row(f"p{i}", "train") for i in range(200)]
+    set_splits(rows, SplitOptions(0, (0.8, 0.0, 0.2)))
+    assert set(by_patient(rows).values()) == {"train"}
+
+
+def test_patients_without_official_split_are_dealt_among_themselves():
+    members = cohort(100)
+    free = [row(p, source="folder", finding=(f or [None])[0]) for p, f in members.items()]
+    alone = [dict(one) for one in free]
+    set_splits(alone, OPTIONS)
+    together = [*free, *(row(f"o{i}", "train") for i in range(1000)), row("v", "val")]
+    set_splits(together, OPTIONS)
+    mixed = by_patient(together)
+    assert {patient: mixed[patient] for patient in members} == by_patient(alone)
+    assert set(by_patient(alone).values()) == {"train", "val", "test"}
+
+
+def test_splits_of_an_earlier_run_stay_unless_that_would_leak():
+    rows = [
+        row("kept", split="test", source="folder"),
+        row("carved", "train", split="val"),
+        row("leaks", "train", split="train"),
+        row("leaks", "test"),
+        row("late", split="train", source="folder"),
+        row("late", "val"),
+        row("held", split="test", source="folder"),
+        row("held", "train"),
+    ]
+    assert set_splits(rows, OPTIONS) == 1
+    expected = {"kept": "test", "carved": "val", "leaks": "test", "late": "val", "held": "test"}
+    assert by_patient(rows) == expected
+    again = [dict(one) for one in rows]
+    assert set_splits(again, OPTIONS) == 1
+    assert again == rows

@@ -166,3 +166,73 @@ def test_an_empty_table_is_found(dataset):
     rewrite(dataset, [])
     shutil.rmtree(dataset / "images")
     assert verify_dataset(dataset).problems
+
+
+def edit_info(folder: Path, **changes) -> None:
+    path = folder / "dataset.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def test_a_held_out_image_in_training_is_found(dataset):
+    table = rows(dataset)
+    for row in table:
+        row["official_split"] = row["split"]
+    table[-1]["official_split"] = "train"  # held out further than its source does: no leak
+    rewrite(dataset, table)
+    assert kinds(dataset) == {}
+    for row in table[:2]:
+        row["official_split"] = "test"
+    rewrite(dataset, table)
+    found = kinds(dataset)["split"]
+    assert [text.split(": ")[0] for text in found] == ["metadata.jsonl:1", "metadata.jsonl:2"]
+    assert "holds it out for test, but it is in train" in found[0]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("flags", "burned_in_text"),
+        ("flags", [1]),
+        ("phash", "xyz"),
+        ("phash", "ABCD" * 16),
+        ("official_split", "validate"),
+        ("attributes", {"nodule": "left"}),
+    ],
+)
+def test_new_fields_are_checked(dataset, field, value):
+    table = rows(dataset)
+    table[4][field] = value
+    rewrite(dataset, table)
+    found = kinds(dataset)
+    assert f"`{field}" in found["schema"][0]
+    assert found["schema"][0].startswith("metadata.jsonl:5")
+
+
+def test_flags_that_are_counted_wrong_are_found(dataset):
+    table = rows(dataset)
+    table[0]["flags"] = ["view_unknown"]
+    rewrite(dataset, table)
+    edit_info(dataset, flags={"view_unknown": 1})
+    assert kinds(dataset) == {}
+    edit_info(dataset, flags={"view_unknown": 2})
+    assert "flags" in kinds(dataset)["info"][0]
+
+
+def test_a_source_without_terms_is_found(dataset):
+    table = rows(dataset)
+    for row in table:
+        row["source"] = "nih-chestxray14"
+    rewrite(dataset, table)
+    edit_info(dataset, made_by="synth prepare")
+    assert "lacks the terms of the sources nih-chestxray14" in kinds(dataset)["info"][0]
+    edit_info(dataset, sources=[{"name": "nih-chestxray14", "title": "NIH"}])
+    assert kinds(dataset) == {}
+    edit_info(dataset, sources=[{"title": "nameless"}])
+    assert "sources.0.name" in kinds(dataset)["info"][0]
+
+
+def test_look_alikes_that_are_not_there_are_found(dataset):
+    first = rows(dataset)[0]["sample_id"]
+    path = dataset / "near_duplicates.jsonl"
+    path.write_text(json.dumps({"sample_ids": [first, "gone"], "distance": 1}) + "\n")
+    assert kinds(dataset) == {"info": ["near_duplicates.jsonl: names 1 images that no row has"]}

@@ -12,6 +12,7 @@ from pydicom.sequence import Sequence
 
 from synth.dicom import DecodeLimits, Unreadable, age_band, read_grey
 from synth.dicom.refusal import CODES
+from synth.errors import UsageError
 from synth.images import grey_to_u8
 
 RAMP = np.arange(4096, dtype=np.uint16).reshape(64, 64)
@@ -26,10 +27,8 @@ READ = {  # file of pydicom -> (shape, voi)
     "J2K_pixelrep_mismatch.dcm": ((512, 512), "window LINEAR 40/100 (1 of 3)"),
     "image_dfl.dcm": ((512, 512), "full range 0 to 255"),
     "liver_1frame.dcm": ((512, 512), "full range 0 to 1"),
-    "SC_rgb_rle_16bit_2frame.dcm": ((100, 100), "none"),
-    "SC_ybr_full_422_uncompressed.dcm": ((100, 100), "none"),
-    "examples_palette.dcm": ((350, 800), "none"),
-    "GDCMJ2K_TextGBR.dcm": ((400, 400), "none"),  # needs the OpenJPEG plugin, a dependency
+    "SC_rgb_jpeg.dcm": ((256, 256), "none"),  # colour in name only
+    "MR_small_jp2klossless.dcm": ((64, 64), "window LINEAR 600/1600"),  # OpenJPEG, a dependency
     "rtdose.dcm": ((10, 10), "percentiles 0.5 to 99.5"),
 }
 REFUSED = {
@@ -41,6 +40,10 @@ REFUSED = {
     "README.txt": "not_dicom",
     "zipMR.gz": "not_dicom",
     "no_meta.dcm": "not_dicom",
+    "SC_rgb_rle_16bit_2frame.dcm": "color_image",
+    "SC_ybr_full_422_uncompressed.dcm": "color_image",
+    "examples_palette.dcm": "color_image",
+    "GDCMJ2K_TextGBR.dcm": "color_image",
 }
 
 
@@ -257,6 +260,87 @@ def test_every_truncation_is_refused_or_read(write_dicom, tmp_path):
         path.write_bytes(content[:length])
         with pytest.raises(Unreadable):
             read_grey(path)
+
+
+def test_padding_is_left_out_of_percentiles(write_dicom):
+    padded = RAMP.astype(np.int16)
+    padded[:20] = -2000
+    path = write_dicom(padded, PixelPaddingValue=-2000)
+    image = read_grey(path)
+    low, high = np.percentile(RAMP[20:], (0.5, 99.5))
+    expected = np.clip((padded - low) / (high - low), 0, 1)
+    np.testing.assert_allclose(image.grey, expected, atol=1e-6)
+    assert image.steps["padding"] == "left out of percentiles"
+    everything = read_grey(
+        write_dicom(padded, PixelPaddingValue=-2000, PixelPaddingRangeLimit=9999)
+    )
+    assert everything.steps["padding"] == "none"  # such a header is not believed
+
+
+def test_high_bit_above_the_stored_bits(write_dicom):
+    path = write_dicom(RAMP << 4, BitsStored=12, HighBit=15)
+    np.testing.assert_allclose(read_grey(path, voi="none").grey, RAMP / 4095, atol=1e-7)
+
+
+@pytest.mark.parametrize("frames", [2, 5])
+def test_the_middle_frame_is_taken(write_dicom, frames):
+    stack = np.stack([RAMP + 7 * index for index in range(frames)])
+    path = write_dicom(RAMP, NumberOfFrames=frames, PixelData=stack.tobytes())
+    image = read_grey(path, voi="none")
+    np.testing.assert_allclose(image.grey, stack[frames // 2] / 65535, atol=1e-7)
+    assert image.steps["frame"] == f"{frames // 2 + 1} of {frames}"
+    assert "multi_frame" in image.flags
+
+
+def test_32_bit_pixels(write_dicom):
+    array = RAMP.astype(np.uint32) * 1_000_003
+    image = read_grey(write_dicom(array), voi="none")
+    np.testing.assert_allclose(image.grey, array / (2**32 - 1), atol=1e-7)
+
+
+def test_floating_point_pixels_are_refused_by_name(write_dicom):
+    path = write_dicom(RAMP, PixelData=None, FloatPixelData=bytes(64 * 64 * 4), BitsAllocated=32)
+    with pytest.raises(Unreadable, match=r"unsupported_format.*floating-point"):
+        read_grey(path)
+
+
+@pytest.mark.parametrize("uid", ["1.2.840.10008.1.2.4.110", "1.2.840.10008.1.2.4.103", "1.9.9.9"])
+def test_transfer_syntaxes_that_nothing_decodes(write_dicom, uid):
+    path = write_dicom(RAMP)
+    path.write_bytes(_with_syntax(path.read_bytes(), uid))
+    with pytest.raises(Unreadable, match=f"unsupported_transfer_syntax.*{uid}"):
+        read_grey(path)
+
+
+def _with_syntax(content, uid, old="1.2.840.10008.1.2.1"):
+    """The same file under the name of another transfer syntax; both of its bytes are padded."""
+    old, new = old.encode() + b"\0", uid.encode()
+    place = content.index(b"UI" + len(old).to_bytes(2, "little") + old)
+    new += b"\0" * (len(new) % 2)
+    content = (
+        content[: place + 2]
+        + len(new).to_bytes(2, "little")
+        + new
+        + content[place + 4 + len(old) :]
+    )
+    group = content.index(b"\x02\x00\x00\x00UL\x04\x00") + 8
+    length = int.from_bytes(content[group : group + 4], "little") + len(new) - len(old)
+    return content[:group] + length.to_bytes(4, "little") + content[group + 4 :]
+
+
+def test_encapsulated_pixels_under_a_native_syntax_are_refused(tmp_path):
+    content = Path(get_testdata_file("MR_small_RLE.dcm")).read_bytes()
+    path = tmp_path / "x.dcm"
+    path.write_bytes(_with_syntax(content, "1.2.840.10008.1.2.1", old="1.2.840.10008.1.2.5"))
+    with pytest.raises(Unreadable, match="bad_header: encapsulated"):
+        read_grey(path)
+
+
+def test_unknown_presets_are_usage_errors(write_dicom):
+    with pytest.raises(UsageError, match=r"no such preset.*mimic-cxr-jpg"):
+        read_grey(write_dicom(RAMP), preset="mimic")
+    with pytest.raises(UsageError, match="no such VOI"):
+        read_grey(write_dicom(RAMP), voi="always")
 
 
 def test_mutated_files_are_read_or_refused(tmp_path):

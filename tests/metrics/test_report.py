@@ -206,6 +206,14 @@ def test_whole_page_is_one_offline_file(tmp_path, folders, scores):
     assert path.stat().st_size < 1_000_000
 
 
+def test_sources_and_their_terms_are_on_the_page(tmp_path, folders, scores):
+    scores["provenance"]["sources"] = [{"name": "tests", "title": "The Test Collection"}]
+    words = outline(write_report(tmp_path / "r.html", scores=scores, **folders)).words
+    assert "The Test Collection example.org/tests CC-BY-NC-4.0 yes no Doe et al. 2020" in words
+    assert "made by the tests" in words
+    assert "{'" not in words  # no structure is shown as Python writes it
+
+
 def test_ids_are_unique_and_links_lead_somewhere(tmp_path, folders, scores):
     page = outline(write_report(tmp_path / "r.html", scores=scores, **folders))
     assert len(page.ids) == len(set(page.ids))

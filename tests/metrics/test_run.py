@@ -103,6 +103,13 @@ def test_the_same_integers_give_the_same_scores(tiny_dataset: Path) -> None:
     assert first == second
 
 
+def test_the_terms_of_the_data_are_in_the_scores(tiny_dataset: Path, tmp_path: Path) -> None:
+    evaluate(real=tiny_dataset, synthetic=tiny_dataset, settings=QUICK, out=tmp_path)
+    recorded = json.loads((tmp_path / "scores.json").read_text())["provenance"]
+    assert recorded["terms"] == ["made by the tests"]
+    assert [source["licence"] for source in recorded["sources"]] == ["CC-BY-NC-4.0"]
+
+
 def test_no_folder_and_no_images_are_one_line(tmp_path: Path) -> None:
     with pytest.raises(SynthError, match="no such folder"):
         from_folder(tmp_path / "absent", 32)

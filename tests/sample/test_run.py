@@ -103,6 +103,7 @@ def test_dataset_facts_are_carried(made, config, family):
     assert info["synthetic"] is True
     assert info["complete"] is True
     assert info["terms"] == ["made by the tests"]
+    assert [source["title"] for source in info["sources"]] == ["The Test Collection"]
     assert info["counts"] == {"images": 22, "train": 22, "flagged": 0}
     assert info["findings"] == ["cardiomegaly", "hernia", "nodule"]
     assert info["sampling"]["weights_sha256"] == family.weights_sha256
@@ -115,6 +116,7 @@ def test_the_card_says_synthetic_and_shows_the_counts(made):
     card = (made / "README.md").read_text()
     assert "Every image in this folder is SYNTHETIC" in card
     assert "made by the tests" in card
+    assert "| [The Test Collection](https://example.org/tests) | CC-BY-NC-4.0 | yes | no |" in card
     assert "| hernia | 3 |" in card
 
 

@@ -83,6 +83,11 @@ def test_run_folder_and_facts(tmp_path, make_config):
     assert facts["attention"]["requested"] == "auto"
     assert "scaled_dot_product" in facts["attention"]["ran"]
     assert facts["dataset"]["terms"] == ["made by the tests"]
+    (source,) = facts["dataset"]["sources"]
+    assert (source["licence"], source["commercial"]) == ("CC-BY-NC-4.0", False)
+    card = (tmp_path / "weights/README.md").read_text()
+    assert "- made by the tests" in card
+    assert "| [The Test Collection](https://example.org/tests) | CC-BY-NC-4.0 | yes | no |" in card
     assert facts["truncated"] == {"prompts": 0, "tokens": 0}
     assert facts["images_seen"] == 16
     assert facts["weights_sha256"] != facts["base_weights_sha256"]

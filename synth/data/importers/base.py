@@ -7,16 +7,24 @@ finds its record. Decoding, de-identification, labelling and accounting are the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from synth.data.importers.streams import TableHead
 from synth.data.inputs import Inputs
 from synth.dicom import Identity
 
 Key = tuple[str, str]  # namespace (accession, study, file, …) and normalised value
+
+
+def make_keys(space: str, values: Iterable[str]) -> Iterator[Key]:
+    """Keys of one namespace, spelled alike for tables and paths; empty values give none."""
+    for value in values:
+        normal = value.strip().replace("\\", "/").removeprefix("./").lower()
+        if normal and normal != ".":
+            yield space, normal
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +36,12 @@ class Record:
         keys: what it can be found by.
         text: the report; empty for a row that only has labels.
         fields: as the table has them; known names are ``patient, study, view, sex, age, split``
-            (an official split: ``train``, ``val`` or ``test``) and ``language`` (ISO 639-1).
+            (an official split: ``train``, ``val`` or ``test``), ``language`` (ISO 639-1) and
+            ``name`` (the patient's, only to remove it from the report).
         labels: finding name -> cell, values as written (see ``rows.parse_label``).
         label_source: who labelled: ``rule``, ``physician``, ``rnn``, ``reader``, …
         image: the file that a table row promises, as written; empty where none is promised.
+        source: name of the source; filled in by the index.
     """
 
     where: str
@@ -41,6 +51,24 @@ class Record:
     labels: Mapping[str, str] = field(default_factory=dict)
     label_source: str = "table"
     image: str = ""
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A table, text or row that cannot be used; the run goes on without it.
+
+    Attributes:
+        where: file, with the line where there is one.
+        code: ``table_unreadable``, ``text_unreadable`` or ``xml_refused``.
+        detail: what is wrong; never quotes a cell.
+        remedy: what to do.
+    """
+
+    where: str
+    code: str
+    detail: str
+    remedy: str = ""
 
 
 @dataclass(frozen=True)
@@ -84,11 +112,14 @@ class Importer(Protocol):
 
         File names may differ from the published ones, and tables may be gzipped; a signature must
         be specific enough that no other source or hospital table matches it by chance.
+
+        Files that are not tables but belong to the source (report texts, XML, lists of file names)
+        are claimed too, as heads without columns: nothing else then takes them for reports.
         """
         ...
 
-    def records(self, own: Sequence[TableHead], inputs: Inputs) -> Iterator[Record]:
-        """All records of the source, streamed.
+    def records(self, own: Sequence[TableHead], inputs: Inputs) -> Iterator[Record | Problem]:
+        """All records of the source, streamed; a problem in place of one that cannot be read.
 
         Raises:
             SynthError: a table is not readable, with file and line.
@@ -97,4 +128,13 @@ class Importer(Protocol):
 
     def keys(self, path: PurePosixPath, identity: Identity) -> Iterator[Key]:
         """The keys of an image file, the most specific first: whichever record has one is its."""
+        ...
+
+
+@runtime_checkable
+class SaysWhatIsMissing(Protocol):
+    """An importer that knows which of its tables should be there."""
+
+    def missing(self, own: Sequence[TableHead]) -> tuple[str, ...]:
+        """What is not there, as words for a message: ``metadata table``."""
         ...
