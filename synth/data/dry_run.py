@@ -9,16 +9,17 @@ that would be in it. Splits depend on the images that really get in and are not 
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from synth.data.contents import Content, read_state, vanished
+from synth.data.contents import Content, vanished
 from synth.data.convert import Converted, ConvertOptions, sniff
 from synth.data.inputs import Input
 from synth.data.intake import Intake, archive_refusal
@@ -33,6 +34,7 @@ from synth.dicom import Identity, Unreadable, identify, probe
 from synth.manifest import sha256_file
 from synth.progress import Progress
 
+_END_BYTES = 8192  # enough for what tells two headers apart
 _KEPT = ("sample_id", "labels", "source", "report_id")  # of a row: the account needs no more
 
 
@@ -102,27 +104,43 @@ def look(options: ConvertOptions, item: Input) -> Converted:
 
 
 def _contents(images: Sequence[Input], ledger: Ledger) -> list[Content]:
-    """Files by content; only those of equal size are hashed."""
-    states: dict[Input, tuple[int, int]] = {}
-    sizes: Counter[int] = Counter()
-    for item in images:
-        try:
-            states[item] = read_state(item.path)
-        except OSError as error:
-            ledger.refuse(item, "", vanished(error), Identity())
-            continue
-        sizes[states[item][0]] += 1
-    firsts: dict[str, Content] = {}
-    for item, state in states.items():
-        try:
-            sha256 = sha256_file(item.path) if sizes[state[0]] > 1 else f"alone:{item.name}"
-        except OSError as error:
-            ledger.refuse(item, "", vanished(error), Identity())
-            continue
-        known = firsts.get(sha256)
-        content = Content(item, sha256, state)
-        firsts[sha256] = replace(known, copies=(*known.copies, item)) if known else content
+    """Files by content; only those with the same size, beginning and end are read whole."""
+    keys: dict[Input, Hashable] = dict.fromkeys(images, "")
+    for finer in (_size, _ends, sha256_file):
+        keys = _narrowed(keys, finer, ledger)
+    firsts: dict[Hashable, Content] = {}
+    for item, key in keys.items():
+        known = firsts.get(key)
+        if known is None:
+            firsts[key] = Content(item, item.name, (0, 0))  # its name is as good as a hash here
+        else:
+            firsts[key] = replace(known, copies=(*known.copies, item))
     return list(firsts.values())
+
+
+def _narrowed(
+    keys: Mapping[Input, Hashable], finer: Callable[[Path], Hashable], ledger: Ledger
+) -> dict[Input, Hashable]:
+    """Keys that several files share are made finer; files that cannot be read drop out."""
+    shared = Counter(keys.values())
+    narrowed: dict[Input, Hashable] = {}
+    for item, key in keys.items():
+        try:
+            narrowed[item] = (key, finer(item.path)) if shared[key] > 1 else key
+        except OSError as error:
+            ledger.refuse(item, "", vanished(error), Identity())
+    return narrowed
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size
+
+
+def _ends(path: Path) -> bytes:
+    with path.open("rb") as file:
+        first = file.read(_END_BYTES)
+        file.seek(-min(_END_BYTES, file.seek(0, os.SEEK_END)), os.SEEK_END)
+        return hashlib.sha256(first + file.read()).digest()
 
 
 def _enter(content: Content, seen: Converted, ledger: Ledger, intake: Intake) -> None:

@@ -30,6 +30,7 @@ from synth.data.rows import TextOptions, report_id
 from synth.data.splits import Fractions
 from synth.data.summary import PrepareSummary, of_files, of_refusals, of_rows
 from synth.data.survey import Survey, survey
+from synth.data.terms import read_terms
 from synth.data.writing import resumable
 from synth.dicom import DecodeLimits, Preset, Voi
 from synth.errors import SynthError
@@ -133,7 +134,9 @@ def prepare(
         near_duplicates=near_duplicates,
     )
     check_folder(source, out, options)
-    surveyed = survey(source, progress)
+    if terms is not None:
+        read_terms(terms, required=True)  # hours before they are needed
+    surveyed = survey(source, terms, progress)
     text = TextOptions(policy, drop_comparisons, chosen, keep_raw_text)
     reader = Reader(surveyed.imported, pseudonyms, text, choice, size)
     pixels = ConvertOptions(size, voi, limits or DecodeLimits(), preset)

@@ -20,7 +20,8 @@ from synth.text import Labeler, ReadReport, read_report
 from synth.text.prompts import Source
 
 _SHORTEST_IDENTIFIER = 4  # characters: "12" would take numbers out of a report
-_PATIENT_FOLDER = re.compile(r"patient\d+|p\d{6,}")  # CheXpert's and MIMIC-CXR's layouts
+# The folders of CheXpert and MIMIC-CXR, whose tables write the latter without the letter.
+_PATIENT_FOLDER = re.compile(r"(patient\d+)|p(\d{6,})")
 _VIEWS = {"PA": "PA", "AP": "AP", "LATERAL": "LATERAL", "LL": "LATERAL", "RL": "LATERAL"}
 _VIEW_ALIASES = {
     "L": "LATERAL",
@@ -94,7 +95,7 @@ def make_row(
         "sample_id": sample_id,
         "split": "train",
         "patient_id": pseudonyms.name("patient", patient_of(converted, record)),
-        "study_id": pseudonyms.name("study", _study_of(converted)),
+        "study_id": pseudonyms.name("study", _study_of(converted, record)),
         "view": _view(facts.get("ViewPosition")) or _view(record.fields.get("view")),
         "sex": _sex(facts.get("PatientSex") or record.fields.get("sex")),
         "age_band": facts.get("AgeBand") or age_band(record.fields.get("age", "")),
@@ -134,14 +135,18 @@ def report_id(pseudonyms: Pseudonyms, record: Record) -> str:
 
 
 def patient_of(converted: Converted, record: Record) -> str:
-    """The hospital's patient: DICOM, else table, else folder name, else the study is its own."""
+    """The hospital's patient: DICOM, else table, else folder name, else the study is its own.
+
+    Sources that number their patients alike share pseudonyms: the patients then stay in one split,
+    which keeps nothing apart that belongs together.
+    """
     named = converted.identity.patient or record.fields.get("patient", "")
     if named:
         return named
     for part in reversed(PurePosixPath(converted.item.name).parts[:-1]):
-        if _PATIENT_FOLDER.fullmatch(part.lower()):
-            return part
-    return f"study:{_study_of(converted)}"
+        if found := _PATIENT_FOLDER.fullmatch(part.lower()):
+            return found[1] or found[2]
+    return f"study:{_study_of(converted, record)}"
 
 
 def _identifiers(record: Record) -> list[str]:
@@ -154,9 +159,15 @@ def _identifiers(record: Record) -> list[str]:
     return [*names, *(value for value in ids if len(value) >= _SHORTEST_IDENTIFIER)]
 
 
-def _study_of(converted: Converted) -> str:
+def _study_of(converted: Converted, record: Record) -> str:
+    """DICOM, else table, else the text that several images share, else the image is its own."""
     identity = converted.identity
-    return identity.study or identity.accession or converted.item.name
+    named = identity.study or identity.accession or record.fields.get("study", "")
+    if named:
+        return named
+    by_space = dict(sorted(record.keys, reverse=True))  # the smallest value of each
+    spaces = ("study", "accession") if "file" in by_space else ("study", "accession", "text")
+    return next((by_space[name] for name in spaces if name in by_space), converted.item.name)
 
 
 def _view(value: str | None) -> str | None:

@@ -44,8 +44,13 @@ class Survey:
         return len(self.images) + len(self.used) + len(self.broken) + len(self.skipped)
 
 
-def survey(source: Path, progress: Progress) -> Survey:
+def survey(source: Path, terms: Path | None, progress: Progress) -> Survey:
     """Look at every path once, and read tables and texts.
+
+    Args:
+        source: the folder.
+        terms: the file with the terms of use if it is not ``SOURCE/terms.txt``.
+        progress: told of sources that were recognised and tables that were not.
 
     Raises:
         SynthError: there is no image.
@@ -66,11 +71,8 @@ def survey(source: Path, progress: Progress) -> Survey:
         )
     whole, rows = _problems(imported.problems)
     accounted = {item.name for item in images} | whole
-    used = tuple(
-        item
-        for item in inputs.files
-        if item.name not in accounted and (item.kind == "terms" or item.name in imported.used)
-    )
+    read = imported.used | {item.name for item in inputs.files if _is_terms(item, terms)}
+    used = tuple(item for item in inputs.files if item.name not in accounted and item.name in read)
     accounted |= {item.name for item in used}
     skipped = tuple(_skip(item) for item in inputs.files if item.name not in accounted)
     return Survey(
@@ -97,6 +99,13 @@ def _problems(problems: Sequence[Problem]) -> tuple[set[str], list[QuarantineRow
     return whole, rows
 
 
+def _is_terms(item: Input, terms: Path | None) -> bool:
+    return item.path.absolute() == terms.absolute() if terms else item.kind == "terms"
+
+
 def _skip(item: Input) -> Input:
     """A table or text that nobody read gets its reason."""
-    return item if item.code else replace(item, kind="skipped", code="table_not_understood")
+    if item.code:
+        return item
+    code = "documentation" if item.kind == "terms" else "table_not_understood"
+    return replace(item, kind="skipped", code=code)

@@ -44,14 +44,19 @@ def merge_terms(
     Raises:
         SynthError: ``terms`` is missing.
     """
-    lines = _read(terms or source / "terms.txt", required=terms is not None)
+    lines = read_terms(terms or source / "terms.txt", required=terms is not None)
     if terms is None:
         lines += earlier.terms
     lines += [f"{one.title}: {term}" for one in sources for term in one.terms]
     return list(dict.fromkeys(lines))
 
 
-def _read(path: Path, *, required: bool) -> list[str]:
+def read_terms(path: Path, *, required: bool) -> list[str]:
+    """The lines of a file with terms of use; none if it is not there.
+
+    Raises:
+        SynthError: it is not there and had to be.
+    """
     if path.is_file():
         text = path.read_text(encoding="utf-8-sig", errors="replace")
         return [line.strip() for line in text.splitlines() if line.strip()]

@@ -79,9 +79,12 @@ def scrub(text: str, *, known: Iterable[str] = ()) -> Scrubbed:
     # A line of underscores separates, it hides nothing; the sections need it.
     text = _RULER.sub("-----", plain_characters(text))
     counts: dict[str, int] = {}
+    folded = text.casefold()
     for value in sorted(
         {plain_characters(item).strip() for item in known}, key=lambda item: (-len(item), item)
     ):
+        if value.casefold() not in folded:  # most are not: compiling a pattern for each is slow
+            continue
         pattern = _known_pattern(value)
         if pattern is not None:
             text = _apply(counts, "known_identifier", pattern, " ", text)

@@ -81,3 +81,72 @@ def test_the_users_own_key_is_made_and_named(synth, source, tmp_path, monkeypatc
     others, named = prepared("words", "--secret", "pepper")
     assert not named
     assert others.isdisjoint(first)
+
+
+def test_a_dry_run_tells_the_same_and_writes_nothing(synth, source, tmp_path):
+    (source / "notes.docx").write_bytes(b"x")
+    (source / "0.png").write_bytes(b"<html>")
+    arguments = ["prepare", source, tmp_path / "d", "--size", 32, "--workers", 1]
+    code, out, err = synth(*arguments, "--dry-run")
+    assert code == 3, err
+    assert "dry run, nothing was written: 5 images would be in" in out
+    assert "html_instead_of_image 1" in out
+    seen = json.loads(synth(*arguments, "--dry-run", "--json")[1])
+    assert not (tmp_path / "d").exists()
+    real = json.loads(synth(*arguments, "--json")[1])
+    differs = {name for name in real if seen[name] != real[name]}
+    assert differs == {"dry_run", "splits"}
+    assert (real["splits"], seen["splits"]) == ({"train": 4, "test": 1}, {})
+
+
+def test_every_option_reaches_the_dataset(synth, source, tmp_path):
+    key = tmp_path / "key"
+    key.write_bytes(b"0123456789abcdef")
+    code, _, err = synth(
+        *("prepare", source, tmp_path / "d", "--size", 32, "--workers", 1),
+        *("--preset", "xrv", "--key-file", key, "--exclude", "not_chest"),
+        *("--exclude", "burned_in_text", "--policy", "findings,full", "--comparisons", "keep"),
+        *("--keep-raw-text", "--label-mode", "chexpert", "--no-near-duplicates"),
+    )
+    assert code == 0, err
+    info = json.loads((tmp_path / "d/dataset.json").read_text())["preprocessing"]
+    expected = {
+        "preset": "xrv",
+        "exclude": ["burned_in_text", "not_chest"],
+        "views": [],
+        "policy": ["findings", "full"],
+        "drop_comparisons": False,
+        "keep_raw_text": True,
+        "label_mode": "chexpert",
+        "near_duplicates": False,
+    }
+    assert {name: info[name] for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (("--exclude", "burned_in"), "unknown flag"),
+        (("--views", "PA,TOP"), "unknown view"),
+        (("--policy", "summary"), "--policy: unknown section"),
+        (("--policy", ","), "--policy: unknown section"),
+        (("--terms", "absent.txt"), "terms of use is missing"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused_before_work_starts(
+    synth, source, tmp_path, options, problem
+):
+    code, out, err = synth("prepare", source, tmp_path / "d", *options)
+    assert code in (1, 2)
+    assert problem in err
+    assert "Traceback" not in err
+    assert (out, (tmp_path / "d").exists()) == ("", False)
+
+
+def test_a_code_is_one_line_however_many_files_have_it(synth, source, tmp_path):
+    for index in range(40):
+        (source / f"page{index}.dcm").write_bytes(b"<html>%d" % index)
+    code, out, _ = synth("prepare", source, tmp_path / "d", "--size", 32, "--workers", 1)
+    assert code == 3
+    assert "40 quarantined (html_instead_of_image 40)" in out
+    assert out.count("Check the download's credentials") == 1

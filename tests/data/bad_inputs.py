@@ -21,7 +21,7 @@ Not files of a source folder, or not to be provoked by one, and tested elsewhere
     28, 29 decoders that hang, crash or hoard   tests/data/test_pool.py
     41 label lists                              tests/data/importers/test_padchest.py
     47 identifiers rounded by a spreadsheet     tests/data/importers/test_index.py
-    49 files that vanish or change              tests/data/test_accounting.py
+    49 files that vanish or change              tests/data/test_intake.py
     54 damaged weights                          tests/families
     55 empty folders, nothing usable            tests/data/test_prepare.py, test_accounting.py
     56 options that make no sense               tests/config, tests/cli, tests/data/test_prepare.py
@@ -39,44 +39,18 @@ import socket
 import struct
 import warnings
 import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
-from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pydicom.encaps import encapsulate
 from pydicom.sequence import Sequence
-from pydicom.uid import DeflatedExplicitVRLittleEndian
 
+from .broken_files import change, deflate, grey, png, png_header, syntax
 from .conftest import picture, write_dicom
 
 GOOD = 200
-RGBA = tuple[int, int, int, int]
-
-
-def png(array: np.ndarray, **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(array).save(buffer, **{"format": "PNG", **options})
-    return buffer.getvalue()
-
-
-def grey(*parts: int | str, side: int = 40) -> np.ndarray:
-    return (picture(*parts, side=side) >> 4).astype(np.uint8)
-
-
-def png_header(width: int, height: int) -> bytes:
-    """A PNG that promises these pixels and holds hardly any."""
-
-    def chunk(kind: bytes, content: bytes) -> bytes:
-        check = struct.pack(">I", zlib.crc32(kind + content))
-        return struct.pack(">I", len(content)) + kind + content + check
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    parts = (chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(b"\0" * 99)), chunk(b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
 class Folder:
@@ -118,17 +92,6 @@ class Folder:
         lines = "".join(json.dumps(row) + "\n" for row in self.reports)
         self.put("all.jsonl", lines.encode(), "used", None)
         return self.expected
-
-
-def change(path: Path, **tags: Any) -> None:
-    """Set tags of a file; ``None`` leaves one out."""
-    dataset = dcmread(path)
-    for name, value in tags.items():
-        if value is None:
-            delattr(dataset, name)
-        else:
-            setattr(dataset, name, value)
-    dataset.save_as(path)
 
 
 def build(path: Path) -> dict[str, str]:
@@ -193,20 +156,6 @@ def bombs(folder: Folder) -> None:
     folder.dicom("17-many.dcm", "too_large", NumberOfFrames=2**31 - 1)
 
 
-def deflate(path: Path, *, megabytes: int) -> None:
-    """Turn a file into one of the Deflated syntax that inflates to zeros."""
-    dataset = dcmread(path)
-    dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
-    dataset.save_as(path, enforce_file_format=True)
-    content = path.read_bytes()
-    start = 132 + 12 + dcmread(path).file_meta.FileMetaInformationGroupLength
-    deflater = zlib.compressobj(wbits=-zlib.MAX_WBITS)
-    head = zlib.decompress(content[start:], -zlib.MAX_WBITS)
-    first = deflater.compress(head) + deflater.flush(zlib.Z_FULL_FLUSH)
-    block = deflater.compress(bytes(1 << 20)) + deflater.flush(zlib.Z_FULL_FLUSH)
-    path.write_bytes(content[:start] + first + block * megabytes + deflater.flush())
-
-
 def headers(folder: Folder) -> None:
     """15, 16, 25 to 27: the header forbids decoding, or nearly."""
     folder.dicom("15-no-rows.dcm", "bad_header", Rows=None)
@@ -226,16 +175,6 @@ def headers(folder: Folder) -> None:
     length = struct.unpack("<I", content[140:144])[0]
     path.write_bytes(content[144 + length :])
     folder.put("27-noise.dcm", b"nonsense" * 99, "not_dicom")
-
-
-def syntax(path: Path, uid: str) -> None:
-    """Claim another transfer syntax, with encapsulated pixels of nonsense."""
-    dataset = dcmread(path)
-    dataset.PixelData = encapsulate([b"\xff\xd8\xff\xc3" + bytes(range(200))])
-    dataset["PixelData"].VR = "OB"
-    dataset["PixelData"].is_undefined_length = True
-    dataset.file_meta.TransferSyntaxUID = uid
-    dataset.save_as(path, implicit_vr=False, little_endian=True, force_encoding=True)
 
 
 def pixels(folder: Folder) -> None:

@@ -1,4 +1,5 @@
 import os
+import re
 import socket
 from pathlib import Path
 
@@ -7,6 +8,8 @@ import pytest
 from PIL import Image
 
 from synth.data.prepare import prepare
+from synth.data.quarantine import IMAGE_CODES, SKIPPED
+from synth.dicom.refusal import CODES
 from synth.errors import SynthError
 from synth.manifest import read_jsonl
 
@@ -118,3 +121,10 @@ def test_everything_quarantined_is_an_error_that_says_why(tmp_path):
     with pytest.raises(SynthError, match=r"no image could be used.*3 x not_dicom"):
         prepare(folder, tmp_path / "out")
     assert refused(tmp_path / "out") == dict.fromkeys(("0.dcm", "1.dcm", "2.dcm"), "not_dicom")
+
+
+def test_every_code_is_in_the_documentation():
+    text = (Path(__file__).parents[2] / "docs/quarantine.md").read_text("utf-8")
+    documented = set(re.findall(r"`([a-z_]+)`", text))
+    known = {*CODES, *IMAGE_CODES, *SKIPPED}
+    assert known <= documented, known - documented
