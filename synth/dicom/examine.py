@@ -13,6 +13,7 @@ from typing import Any
 from synth.dicom.colour import is_colour
 from synth.dicom.decoders import check_decoder
 from synth.dicom.flags import header_flags
+from synth.dicom.frames import settle_groups, taken_frame
 from synth.dicom.header import (
     Identity,
     ImageModule,
@@ -80,6 +81,7 @@ def examine(path: Path, preset: Preset, limits: DecodeLimits) -> Examined:
         opened = open_header(path, limits)
         dataset = opened.dataset
         module = read_image_module(dataset, opened.pixels)
+        settle_groups(dataset, taken_frame(module.frames))
         check_budget(opened, module, limits)
         check_decoder(dataset.file_meta.TransferSyntaxUID)
         if is_colour(module) and preset in RECIPES:

@@ -24,13 +24,14 @@ from numpy.typing import NDArray
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.pixels import pixel_array
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
 
 from synth.dicom.burned_in import has_text
 from synth.dicom.colour import NOTED, dicom_luma, is_colour, said
 from synth.dicom.decoders import decoder_remedy
 from synth.dicom.examine import DEFAULT_LIMITS, Examined, examine, quiet, refusing
 from synth.dicom.flags import looks_inverted
+from synth.dicom.frames import taken_frame
 from synth.dicom.geometry import make_square, pixel_aspect
 from synth.dicom.header import Identity, ImageModule
 from synth.dicom.levels import levels_of
@@ -41,6 +42,7 @@ from synth.dicom.voi import VOIS, Voi, modality_values, padded_levels, to_unit, 
 from synth.errors import UsageError
 
 Grey = NDArray[np.float32]
+_OVERSHOOT = 1 / 16  # of the range: how far ringing at an edge goes at most
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ def read_grey(
 
 def _decode(path: Path, opened: Opened, module: ImageModule) -> tuple[NDArray[np.generic], int]:
     """The frame that is taken, [H, W] or [H, W, 3], and its index."""
-    frame = module.frames // 2
+    frame = taken_frame(module.frames)
     array = _in_place(path, opened, module, frame)
     if array is not None:
         return array, frame
@@ -116,6 +118,8 @@ def _decode(path: Path, opened: Opened, module: ImageModule) -> tuple[NDArray[np
             detail = "an element claims more bytes than there is memory"
             raise Unreadable("bad_header", detail, "Copy it again") from None
         dataset.file_meta.TransferSyntaxUID = syntax
+        if syntax == RLELossless:  # packs whole words; pydicom masks them as if from bit 0 on
+            dataset.BitsStored, dataset.HighBit = module.bits_allocated, module.bits_allocated - 1
     return _decode_by_plugin(dataset, module, frame), frame
 
 
@@ -191,8 +195,10 @@ def _levels_to_grey(
     steps: dict[str, str],
 ) -> tuple[Grey, float, float]:
     """The grey image, its smallest and its largest level; fills in ``steps``."""
-    packed = is_compressed(dataset)  # decoders hand out values from bit 0 on
-    high_bit = module.bits_stored - 1 if packed else module.high_bit
+    high_bit = module.high_bit
+    if is_compressed(dataset) and dataset.file_meta.TransferSyntaxUID != RLELossless:
+        high_bit = module.bits_stored - 1  # these hand out values from bit 0 on; RLE whole words
+        array = _within_bits(array, module)
     levels = levels_of(
         array, bits_stored=module.bits_stored, high_bit=high_bit, signed=module.signed
     )
@@ -214,6 +220,28 @@ def _levels_to_grey(
     unit, steps["voi"] = to_unit(dataset, module, values, counted, chosen)
     unit, steps["polarity"] = _apply_polarity(dataset, unit, monochrome1=first)
     return levels.paint(unit), float(unit.min()), float(unit.max())
+
+
+def _within_bits(array: NDArray[np.generic], module: ImageModule) -> NDArray[np.generic]:
+    """Clip what a lossy codec overshot; more than that is a wrong header, never wrapped around.
+
+    Raises:
+        Unreadable: bad_header.
+    """
+    low = -(1 << (module.bits_stored - 1)) if module.signed else 0
+    high = low + (1 << module.bits_stored) - 1
+    beyond = max(int(array.max()) - high, low - int(array.min()))
+    if beyond <= 0:
+        return array
+    if beyond > (high - low) * _OVERSHOOT:
+        raise Unreadable(
+            "bad_header",
+            f"decoded values from {int(array.min())} to {int(array.max())} do not fit "
+            f"BitsStored {module.bits_stored}",
+            "Export it again from its archive",
+        )
+    clipped: NDArray[np.generic] = np.clip(array, low, high)
+    return clipped
 
 
 def _apply_polarity(

@@ -102,8 +102,9 @@ def _windowed(dataset: Dataset, values: Floats) -> tuple[Floats, str] | None:
 
 def window_was_ignored(dataset: Dataset, chosen: str) -> bool:
     """Whether the header offers a window or VOI LUT that :func:`to_unit` did not believe."""
-    offered = any(dataset.get(name) for name in ("VOILUTSequence", "WindowCenter", "WindowWidth"))
-    return offered and not chosen.startswith(("LUT", "window"))
+    values = (dataset.get(name) for name in ("WindowCenter", "WindowWidth"))
+    offered = dataset.get("VOILUTSequence") or any(value not in (None, "") for value in values)
+    return bool(offered) and not chosen.startswith(("LUT", "window"))
 
 
 def padded_levels(

@@ -12,7 +12,8 @@ For every mention the nearest cue decides (NegEx/ConText style, with termination
 Several mentions of a finding: see :mod:`synth.text.modes`. "Lungs are clear" says 0 for what would
 make a lung not clear: atelectasis, consolidation, edema, infiltration, lesion, mass, nodule,
 opacity and pneumonia; not for pleura, heart or bones. Text of indication, history, comparison and
-technique sections is not labelled.
+technique sections is not labelled, nor is text in another language than English: the findings are
+often spelled alike there, the negations are not.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from synth.manifest import NO_FINDING, Label
 from synth.text.attributes import Attributes, describe, merged
 from synth.text.cues import Cue, find_cues, governing_cue
 from synth.text.findings import FINDINGS, NORMAL_STUDY, STATEMENTS
+from synth.text.language import language
 from synth.text.mentions import Mention, Vocabulary, find_mentions, vocabulary
 from synth.text.modes import Evidence, Found, Mode, aggregate, check_mode
 from synth.text.sentences import UNLABELLED_SECTIONS, Sentence, labelled_sentences
@@ -103,7 +105,8 @@ class RuleLabeler:
 
         Args:
             text: any text; headers are recognised as in
-                :func:`~synth.text.sections.split_sections`.
+                :func:`~synth.text.sections.split_sections`. Of one that is not English nothing is
+                stated.
 
         Returns:
             Labels with spans into ``text``.
@@ -111,7 +114,8 @@ class RuleLabeler:
         found: Found = {}
         attributes: dict[str, Attributes] = {}
         worded = False
-        for sentence in labelled_sentences(text):
+        english = language(text) in (None, "en")
+        for sentence in labelled_sentences(text) if english else ():
             worded = worded or any(map(str.isalpha, sentence.text))
             self._read(sentence, found, attributes)
         values, evidence = aggregate(found, self._names, self._devices, self.mode, worded=worded)

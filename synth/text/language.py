@@ -47,6 +47,8 @@ _VOTES = {
     word: tuple(code for code, listed in _WORDS.items() if word in listed.split())
     for word in " ".join(_WORDS.values()).split()
 }
+# One of these is enough where nothing speaks for another language: a label hangs on it.
+_NEGATIONS = frozenset(["sin", "kein", "keine", "keinen", "sem", "sans", "senza", "geen"])
 _TOKEN = re.compile(r"[^\W\d_]+")
 _ENOUGH = 2_000  # characters looked at
 
@@ -64,11 +66,13 @@ def language(text: str) -> str | None:
             if len(script.findall(text)) > letters * 0.3:
                 return code
     votes: Counter[str] = Counter()
-    for word in _TOKEN.findall(text.lower()):
+    words = _TOKEN.findall(text.lower())
+    for word in words:
         for code in _VOTES.get(word, ()):
             votes[code] += 1
     if not votes:
         return None
     (code, most), *others = votes.most_common(2)
     second = others[0][1] if others else 0
-    return code if most >= 2 and most > second else None
+    decided = most >= 2 or any(code in _VOTES[word] for word in _NEGATIONS.intersection(words))
+    return code if decided and most > second else None

@@ -462,3 +462,8 @@ def test_identity_has_every_value_of_a_tag_and_those_inside_sequences(write_dico
 def test_a_two_letter_name_does_not_hide_a_view(write_dicom):
     image = read_grey(write_dicom(RAMP, PatientName="PA^Mina", ViewPosition="PA"))
     assert image.facts["ViewPosition"] == "PA"
+
+
+def test_a_window_of_zero_is_ignored_and_said_to_be(write_dicom):
+    path = write_dicom(RAMP, WindowCenter=0, WindowWidth=0)
+    assert "window_ignored" in read_grey(path).flags

@@ -19,6 +19,9 @@ from synth.text.language import language
         ("双肺未见异常。", "zh"),
         ("양측 폐에 이상 없음.", "ko"),
         ("الرئتان سليمتان", "ar"),
+        ("Sin edema.", "es"),  # one word decides if it is a negation
+        ("Kein Emphysem.", "de"),
+        ("The Kein sign.", None),
         ("", None),
         ("Normal.", None),
         ("XXXX 12 %.", None),

@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from synth.text import read_report
+from synth.text import Labels, read_report
 from synth.text.read import MAX_CHARACTERS
 
 CLEAN = "FINDINGS: Small left effusion. The lungs are clear.\nIMPRESSION: Small left effusion."
@@ -38,6 +38,32 @@ def test_a_plain_english_report_has_no_warnings():
 )  # fmt: skip
 def test_warnings(text, warnings):
     assert read_report(text).warnings == warnings
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Sin edema ni hernia de hiato. Hallazgos: sin fractura.",
+        "Sin edema.",
+        "Kein Nachweis eines Pneumothorax, keine Fraktur.",
+        "Sem sinais de edema. Sem fibrosis.",
+    ],
+)
+def test_english_rules_do_not_judge_another_language(text):
+    """Most findings are spelled alike, the negations are not."""
+    report = read_report(text)
+    assert set(report.labels.values()) == {None}
+    assert (report.evidence, report.attributes) == ({}, {})
+
+
+def test_another_labeller_gets_every_language():
+    class Spanish:
+        name = "es"
+
+        def label(self, text: str) -> Labels:
+            return Labels({"edema": 0}, {})
+
+    assert read_report("Sin edema en el tórax.", labeler=Spanish()).labels == {"edema": 0}
 
 
 def test_a_truncated_report_ends_with_a_whole_word_and_is_read():

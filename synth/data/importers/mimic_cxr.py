@@ -26,7 +26,7 @@ from pathlib import Path, PurePosixPath
 from sys import intern
 
 from synth.data.importers.base import Key, Problem, Record, Source
-from synth.data.importers.observations import stated
+from synth.data.importers.observations import OBSERVATIONS, stated
 from synth.data.importers.streams import TableHead, read_text, stream, stream_cells
 from synth.data.inputs import Inputs
 from synth.dicom import Identity
@@ -35,6 +35,8 @@ from synth.errors import SynthError
 _REPORT = re.compile(r"(?:^|/)p\d\d/p(\d{8})/s(\d{8})\.txt$")
 _STUDY = re.compile(r"s(\d{8})")
 _SPLITS = {"train": "train", "validate": "val", "test": "test"}
+_IDS = frozenset(("subject_id", "study_id"))
+_COMMON = ("Cardiomegaly", "Pleural Effusion", "Lung Lesion")
 _LABELLERS = ("radiologist", "chexpert-labeler", "negbio")  # the first that has a study counts
 
 
@@ -73,7 +75,7 @@ class MimicCxr:
 
     def claim(self, heads: Sequence[TableHead], inputs: Inputs) -> tuple[TableHead, ...]:
         """Tables by the role of their columns, report texts by their place in the tree."""
-        tables = [head for head in heads if _role(head)]
+        tables = [head for head in heads if _role(head) and _has_ids(head)]
         reports = (item for item in inputs.of("text") if _REPORT.search(item.name))
         return (*tables, *(TableHead(item.path, item.name, ()) for item in reports))
 
@@ -130,16 +132,28 @@ def _role(head: TableHead) -> str:
         if head.has("ViewPosition"):
             return "metadata"
         return "split" if head.has("split") else "images" if head.has("path") else ""
-    if head.has("study_id", "Cardiomegaly", "Pleural Effusion", "Lung Lesion"):
-        if not head.has("subject_id"):
+    if head.has("study_id", *_COMMON) and _IDS.union(OBSERVATIONS).issuperset(head.columns):
+        if head.has("Airspace Opacity"):
             return "radiologist"
-        return "negbio" if "negbio" in head.name.lower() else "chexpert-labeler"
+        if head.has("subject_id"):
+            return "negbio" if "negbio" in head.name.lower() else "chexpert-labeler"
     if head.has("subject_id", "study_id", "path") and len(head.columns) == 3:
         return "studies"
     if head.has("study", "impression", "findings", "last_paragraph"):
         return "sections"
     headerless = len(head.columns) == 2 and _STUDY.fullmatch(head.columns[0])
     return "headerless" if headerless else ""
+
+
+def _has_ids(head: TableHead) -> bool:
+    """Whether the first row's study is numbered as here: hospitals use these columns too."""
+    if not head.has("study_id"):
+        return True
+    try:
+        _, row = next(stream(head.path), (0, {"study_id": ""}))
+    except SynthError:
+        return False
+    return re.fullmatch(r"\d{8}", row["study_id"].strip()) is not None
 
 
 def _rows(heads: Iterable[TableHead]) -> Iterator[tuple[TableHead, int, dict[str, str]]]:

@@ -83,7 +83,7 @@ class Nih:
         boxes = [head for head in heads if head.has("Image Index", "Finding Label", "Bbox [x")]
         lists = [
             TableHead(item.path, item.name, ())
-            for item in inputs.files
+            for item in inputs.of("text")
             if PurePosixPath(item.name).name.lower() in _LISTS
         ]
         return (*labels, *boxes, *lists)

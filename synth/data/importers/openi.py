@@ -26,13 +26,16 @@ from types import MappingProxyType
 from synth.data.importers.base import Key, Problem, Record, Source
 from synth.data.importers.openi_xml import Citation, read_citation
 from synth.data.importers.streams import TableHead, read_text, stream
-from synth.data.inputs import Inputs, read_head
+from synth.data.inputs import Input, Inputs, read_head
 from synth.dicom import Identity, Unreadable
 
 _IMAGE = re.compile(r"(?:CXR)?(\d+)_(?:\1_)?(IM-[\d-]+)", re.IGNORECASE)
 _KAGGLE = ("uid", "MeSH", "Problems", "findings", "impression")
 _PROJECTIONS = ("uid", "filename", "projection")
 _SECTIONS = ("indication", "comparison", "findings", "impression")
+_MARKS: Mapping[str, tuple[bytes, ...]] = MappingProxyType(
+    {".xml": (b"<eCitation",), ".json": (b'"train"', b'"CXR')}
+)
 _CODES: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {  # descriptor -> qualifier that must be there, if any -> finding
         "airspace disease": {"": "lung_opacity"},
@@ -110,14 +113,8 @@ class OpenI:
         ]
         if all(not head.has(*_KAGGLE) for head in tables):
             tables = []  # projections mean nothing without reports
-        marks = {".xml": (b"<eCitation",), ".json": (b'"train"', b'"CXR')}
-        files = (
-            TableHead(item.path, item.name, ())
-            for item in inputs.files
-            if (wanted := marks.get(item.path.suffix.lower()))
-            and all(mark in head for head in (read_head(item.path),) for mark in wanted)
-        )
-        return (*tables, *files)
+        files = (item for item in inputs.files if _is_marked(item))
+        return (*tables, *(TableHead(item.path, item.name, ()) for item in files))
 
     def records(self, own: Sequence[TableHead], inputs: Inputs) -> Iterator[Record | Problem]:
         """One record an XML report or annotation, one an image of the Kaggle repack."""
@@ -141,6 +138,18 @@ class OpenI:
         if _IMAGE.match(path.name):
             yield _key(path.name)
         yield "openi-path", f"{path.parent.name}/{path.name}".lower()
+
+
+def _is_marked(item: Input) -> bool:
+    """Whether a file begins like a report of the collection; links and pipes are not opened."""
+    marks = _MARKS.get(item.path.suffix.lower())
+    if marks is None or item.code != "table_not_understood":
+        return False
+    try:
+        head = read_head(item.path)
+    except OSError:  # gone since the folder was listed
+        return False
+    return all(mark in head for mark in marks)
 
 
 def _key(name: str) -> Key:

@@ -81,6 +81,9 @@ def read_citation(path: Path) -> Citation:
     except expat.ExpatError as error:
         detail = f"damaged XML, line {error.lineno}"
         raise Unreadable("xml_refused", detail, "Copy the file again") from None
+    except (LookupError, ValueError):  # of pyexpat, for what its XML declaration names
+        detail = "an encoding that is not read"
+        raise Unreadable("xml_refused", detail, "Save it as UTF-8") from None
     except OSError as error:
         raise Unreadable("xml_refused", f"cannot be read: {error.strerror}") from None
     if not found.uid:

@@ -139,6 +139,22 @@ def test_a_hospital_with_subject_and_study_columns_is_not_mimic(tmp_path):
     assert len(imported.all) == 2
 
 
+@pytest.mark.parametrize(
+    "table",
+    [
+        "study_id,Cardiomegaly,Pleural Effusion,Lung Lesion,report\n50414267,1,0,,Big heart.\n",
+        "study_id,Cardiomegaly,Pleural Effusion,Lung Lesion\n50414267,1,0,\n",
+        f"{LABELS.splitlines()[0]},report\n10000032,50414267{',' * 15}Clear.\n",
+        f"{LABELS.splitlines()[0]}\nA-17,2024-0815,1.0\n",
+    ],
+)
+def test_a_hospital_with_the_same_observations_is_not_mimic(tmp_path, table):
+    write(tmp_path, "t.csv", table)
+    imported = index_records(scan(tmp_path))
+    assert imported.sources == ()
+    assert len(imported.all) == 1
+
+
 def test_keys_of_a_path():
     path = PurePosixPath(image("10000032", "50414267", A.upper()))
     assert list(IMPORTER.keys(path, Identity())) == [

@@ -152,3 +152,12 @@ def test_an_image_finds_its_row_wherever_it_lies(folder, run_importer, path):
 def test_boxes_alone_are_not_the_source(folder, run_importer):
     (folder / "Data_Entry_2017_v2020.csv").unlink()
     assert run_importer(IMPORTER).claimed == []
+
+
+def test_a_link_that_is_named_like_a_split_list_is_not_followed(folder, run_importer):
+    for name in ("train_val_list.txt", "test_list.txt"):
+        (folder / name).unlink()
+        (folder / name).symlink_to("/nowhere")
+    found = run_importer(IMPORTER)
+    assert not [name for name in found.claimed if name.endswith(".txt")]
+    assert all("split" not in record.fields for record in found.records.values())

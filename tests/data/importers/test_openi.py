@@ -1,4 +1,6 @@
 import json
+import os
+from pathlib import Path
 
 import pytest
 
@@ -163,3 +165,31 @@ def test_r2gen_annotation(tmp_path):
 )
 def test_mesh_codes(codes, labels):
     assert mesh_labels(codes) == labels
+
+
+@pytest.mark.parametrize("encoding", ["foo-8", "euc-jp"])
+def test_an_encoding_that_is_not_read_is_a_problem(openi, encoding):
+    bad = openi / "ecgen-radiology" / "9.xml"
+    bad.write_text(f'<?xml version="1.0" encoding="{encoding}"?><eCitation><uId id="CXR9"/>')
+    (problem,) = index_records(scan(openi)).problems
+    assert (problem.where, problem.code) == ("ecgen-radiology/9.xml", "xml_refused")
+
+
+@pytest.mark.parametrize("name", ["pipe.xml", "link.json"])
+def test_what_is_no_regular_file_is_not_opened(openi, name, monkeypatch):
+    if name == "pipe.xml":
+        os.mkfifo(openi / name)  # opening it would wait for ever
+        monkeypatch.setattr(Path, "open", _never(openi / name, Path.open))
+    else:
+        (openi / name).symlink_to("/nowhere")
+    imported = index_records(scan(openi))
+    assert name not in imported.used
+    assert len(imported.all) == 3
+
+
+def _never(path, real):
+    def opened(self, *args, **options):
+        assert self != path, "opened"
+        return real(self, *args, **options)
+
+    return opened
