@@ -154,12 +154,16 @@ def _print_errors(
 def main() -> int:
     """Print a table, or JSON; 0 where the bars are met."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("archive", type=Path)
+    parser.add_argument("archive", type=Path, help="NLMCXR_reports.tgz, or the folder it is in")
     parser.add_argument("--split", choices=sorted(SPLITS), default="even")
     parser.add_argument("--errors", choices=sorted(SCORED), help="show this finding's errors")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    reports = list(read_reports(arguments.archive, arguments.split))
+    archive = arguments.archive
+    archive = archive / "NLMCXR_reports.tgz" if archive.is_dir() else archive
+    if not archive.is_file() or not tarfile.is_tarfile(archive):
+        parser.error(f"{archive}: expected the archive of the reports, NLMCXR_reports.tgz")
+    reports = list(read_reports(archive, arguments.split))
     labeler = RuleLabeler()
     scores, errors = score(reports, [labeler.label(report.text).values for report in reports])
     if arguments.errors:
