@@ -1,22 +1,53 @@
 """How good a synthetic dataset is, each number with its N, its interval and its floor.
 
-The distances are pure functions of feature arrays, keyword-only so that the two sides cannot be
-swapped by accident, and import no torch:
+The metrics are pure functions of feature arrays or tensors ``[N, D]``, keyword-only so that two
+sides cannot be swapped by accident. Each returns a record (``metrics.records.Record``) whose
+``.value`` is the number; this package imports no torch:
 
 >>> import numpy as np
 >>> from metrics import frechet_distance, kernel_distance, prdc
 >>> real = np.random.default_rng(0).normal(size=(200, 4))
->>> frechet_distance(real=real, synthetic=real) < 1e-9
+>>> abs(kernel_distance(real=real, synthetic=real[::-1]).value) < 0.1
+True
+>>> abs(frechet_distance(real=real, synthetic=real, estimator="plug-in").value) < 1e-9
 True
 
+The same metrics for training loops, with ``update`` and ``compute``: ``metrics.torch_metrics``.
+What other tools would print: ``metrics.compat``. Statistics to keep and merge: ``metrics.moments``.
 ``metrics.run.evaluate`` scores a synthetic dataset against a real one and writes ``scores.json``
 (its structure: ``metrics.records``); ``metrics.report.write_report`` makes the page.
 """
 
 from __future__ import annotations
 
-from metrics.frechet import frechet_distance
-from metrics.kernel import kernel_distance
-from metrics.prdc import prdc
+from metrics.authenticity import authenticity
+from metrics.c2st import c2st
+from metrics.copy_rate import copy_rate
+from metrics.data_copying import data_copying
+from metrics.fidelity import frechet_distance, kernel_distance, prdc
+from metrics.intervals import delong
+from metrics.mifid import mifid
+from metrics.mmd import mmd_rbf
+from metrics.ms_ssim import ms_ssim_diversity
+from metrics.multiplicity import holm
+from metrics.nearest_neighbour import nearest_neighbour_auc
+from metrics.sliced_wasserstein import sliced_wasserstein
+from metrics.vendi import vendi_score
 
-__all__ = ["frechet_distance", "kernel_distance", "prdc"]
+__all__ = [
+    "authenticity",
+    "c2st",
+    "copy_rate",
+    "data_copying",
+    "delong",
+    "frechet_distance",
+    "holm",
+    "kernel_distance",
+    "mifid",
+    "mmd_rbf",
+    "ms_ssim_diversity",
+    "nearest_neighbour_auc",
+    "prdc",
+    "sliced_wasserstein",
+    "vendi_score",
+]

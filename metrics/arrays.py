@@ -21,7 +21,7 @@ def feature_pair(real: ArrayLike, synthetic: ArrayLike, *, least: int = 2) -> tu
         SynthError: not two-dimensional, different dimensions, NaN or infinite values, or fewer than
             ``least`` rows.
     """
-    one, two = _features("real", real, least), _features("synthetic", synthetic, least)
+    one, two = features("real", real, least), features("synthetic", synthetic, least)
     if one.shape[1] != two.shape[1]:
         raise SynthError(
             "features have different dimensions",
@@ -32,7 +32,15 @@ def feature_pair(real: ArrayLike, synthetic: ArrayLike, *, least: int = 2) -> tu
     return one, two
 
 
-def _features(side: str, values: ArrayLike, least: int) -> Floats:
+def features(side: str, values: ArrayLike, least: int = 2) -> Floats:
+    """One side as float64 [n, d], checked; a torch tensor may lie on any device, in any precision.
+
+    Raises:
+        SynthError: as ``feature_pair``.
+    """
+    detach = getattr(values, "detach", None)  # a tensor, recognised without importing torch
+    if detach is not None:
+        values = detach().cpu().double().numpy()
     try:
         array = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError) as error:  # rows of different length, text
@@ -101,3 +109,28 @@ def halves(count: int, groups: Groups, *, seed: int) -> tuple[NDArray[np.intp], 
     one, two = np.flatnonzero(half == 0), np.flatnonzero(half == 1)
     size = min(len(one), len(two))
     return one[:size], two[:size]
+
+
+def equal_sizes(
+    real: Floats, synthetic: Floats, real_groups: Groups, synthetic_groups: Groups, *, seed: int
+) -> tuple[Floats, Floats, Groups, Groups]:
+    """Both sides at the smaller N, the larger one subsampled: some metrics depend on N."""
+    size = min(len(real), len(synthetic))
+    one, names = at_most(size, real, real_groups, seed=seed, side="real")
+    two, other = at_most(size, synthetic, synthetic_groups, seed=seed, side="synthetic")
+    return one, two, names, other
+
+
+def at_most(
+    most: int, rows: Floats, groups: Groups, *, seed: int, side: str
+) -> tuple[Floats, Groups]:
+    """The rows and their groups, or that many of them at random, in their order."""
+    if len(rows) <= most:
+        return rows, groups
+    kept = np.sort(numpy_rng("metrics", "equal-n", side, seed).permutation(len(rows))[:most])
+    return rows[kept], picked(groups, kept)
+
+
+def picked(groups: Groups, rows: NDArray[np.intp]) -> Groups:
+    """The groups of some rows."""
+    return None if groups is None else [groups[row] for row in rows]

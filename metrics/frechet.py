@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from metrics.arrays import Floats, Groups, block_count, blocks, feature_pair, halves
+from metrics.arrays import Floats, Groups, block_count, blocks, feature_pair, halves, picked
 from metrics.intervals import jackknife
 from metrics.records import Estimate
 from synth.errors import SynthError
@@ -139,7 +139,7 @@ def _why_withheld(real: Floats, groups: Groups, size: int, seed: int) -> str:
     first, second = halves(len(real), groups, seed=seed)
     if len(first) < 2 * dim:
         return "interval withheld: too few real images for the real-vs-real control"
-    one, two = _picked(groups, first), _picked(groups, second)
+    one, two = picked(groups, first), picked(groups, second)
     number = min(
         block_count(len(first), one, most=_BLOCKS), block_count(len(second), two, most=_BLOCKS)
     )
@@ -153,10 +153,6 @@ def _why_withheld(real: Floats, groups: Groups, size: int, seed: int) -> str:
         f"interval withheld: two real halves come out apart ({control.value:.3g}, interval "
         f"{low:.3g} to {high:.3g}), so the features are too heavy-tailed for this N"
     )
-
-
-def _picked(groups: Groups, rows: NDArray[np.intp]) -> list[str] | None:
-    return None if groups is None else [groups[row] for row in rows]
 
 
 def _moments(side: str, mean: ArrayLike, covariance: ArrayLike) -> tuple[Floats, Floats]:

@@ -13,22 +13,19 @@ equal N only, and coverage with its expected value for equal distributions.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.spatial.distance import cdist
 
 from metrics.arrays import Floats, Groups, block_count, blocks, feature_pair
 from metrics.intervals import jackknife, wilson
 from metrics.records import Estimate
+from metrics.squared import tiles
 from synth.errors import SynthError
 
-_TILE = 1024
 _BLOCKS = 10
-_ROUNDING = 1e-12  # of |x|² - 2xy + |y|², relative to the norms
 
 
 class Prdc(TypedDict):
@@ -129,7 +126,7 @@ def membership(*, real: ArrayLike, synthetic: ArrayLike, k: int = 5) -> Membersh
     real_radius, synthetic_radius = _radii(one, k), _radii(two, k)
     inside_real = np.zeros(len(two))
     recall, coverage = np.zeros(len(one)), np.zeros(len(one))
-    for rows, squared in _tiles(one, two):
+    for rows, squared in tiles(one, two):
         within = squared <= real_radius[rows][:, None]
         inside_real += within.sum(axis=0)
         coverage[rows] = within.any(axis=1)
@@ -140,25 +137,10 @@ def membership(*, real: ArrayLike, synthetic: ArrayLike, k: int = 5) -> Membersh
 def _radii(points: Floats, k: int) -> Floats:
     """Squared distance of each point to its k-th nearest other point."""
     radius = np.empty(len(points))
-    for rows, squared in _tiles(points, points):
+    for rows, squared in tiles(points, points):
         squared[np.arange(len(squared)), np.arange(rows.start, rows.stop)] = -1.0  # itself: rank 0
         radius[rows] = np.partition(squared, k, axis=1)[:, k]
     return radius
-
-
-def _tiles(x: Floats, y: Floats) -> Iterator[tuple[slice, Floats]]:
-    for start in range(0, len(x), _TILE):
-        rows = slice(start, min(start + _TILE, len(x)))
-        yield rows, _squared(x[rows], y)
-
-
-def _squared(x: Floats, y: Floats) -> Floats:
-    if x.shape[1] <= 64:  # exact differences: ties stay ties
-        return np.asarray(cdist(x, y, "sqeuclidean"))
-    norms = (x**2).sum(axis=1)[:, None] + (y**2).sum(axis=1)[None, :]
-    squared: Floats = norms - 2.0 * (x @ y.T)
-    squared[squared < _ROUNDING * norms] = 0.0  # equal points are at distance 0, as they are above
-    return squared
 
 
 def _blocks(count: int, groups: Groups, side: str, seed: int) -> NDArray[np.intp]:

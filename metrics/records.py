@@ -32,6 +32,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from synth.provenance import versions
+
 SCHEMA_VERSION = 1
 Interval = tuple[float, float]
 
@@ -73,7 +75,10 @@ class Floor:
 
 @dataclass(frozen=True)
 class Record:
-    """One number and everything needed to compare it with another one."""
+    """One number and everything needed to compare it with another one.
+
+    ``details`` holds what belongs to one metric alone: a p-value, a cross-check, pairs.
+    """
 
     value: float | None
     se: float | None
@@ -90,12 +95,44 @@ class Record:
     floor: Floor | None = None
     note: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
+    details: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """The record as JSON types."""
+        """The record as JSON types; ``details`` only where there are any."""
         value = asdict(self)
         value["ci"] = list(self.ci) if self.ci is not None else None
+        if not self.details:
+            del value["details"]
         return value
+
+
+def recorded(
+    estimate: Estimate,
+    *,
+    n_real: int,
+    n_synthetic: int,
+    seed: int = 0,
+    higher_is_better: bool | None,
+    meaning: str = "",
+    floor: Floor | None = None,
+    details: Mapping[str, Any] | None = None,
+) -> Record:
+    """The record of an estimate made from feature arrays, whose extractor is not known here."""
+    return Record(
+        value=estimate.value,
+        se=estimate.se,
+        ci=estimate.ci,
+        n_real=n_real,
+        n_synthetic=n_synthetic,
+        estimator=estimate.estimator,
+        seed=seed,
+        higher_is_better=higher_is_better,
+        meaning=meaning,
+        floor=floor,
+        note=estimate.note,
+        versions=versions(),
+        details=details or {},
+    )
 
 
 @dataclass(frozen=True)

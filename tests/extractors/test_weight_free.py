@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from metrics import frechet_distance
+from metrics.frechet import frechet_distance
 from synth.errors import SynthError
 from synth.extractors import EXTRACTORS
 from synth.extractors.base import Extractor, grey_input, in_batches

@@ -5,8 +5,7 @@ import pytest
 from numpy.random import RandomState
 from numpy.typing import NDArray
 
-from metrics import frechet_distance
-from metrics.frechet import frechet_estimate, frechet_from_moments
+from metrics.frechet import frechet_distance, frechet_estimate, frechet_from_moments
 from synth.errors import SynthError
 
 Floats = NDArray[np.float64]

@@ -6,9 +6,8 @@ from numpy.random import RandomState
 from numpy.typing import NDArray
 
 import metrics.kernel
-from metrics import kernel_distance
 from metrics.arrays import blocks
-from metrics.kernel import kernel_estimate
+from metrics.kernel import kernel_distance, kernel_estimate
 
 GOLDEN = 0.373951425203948
 

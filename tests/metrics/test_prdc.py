@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from numpy.random import RandomState
 
-from metrics import prdc
-from metrics.prdc import expected_coverage, membership, prdc_estimates
+from metrics.prdc import expected_coverage, membership, prdc, prdc_estimates
 from synth.errors import SynthError
 
 
@@ -89,7 +88,7 @@ def test_tiles_do_not_change_the_shares(monkeypatch: pytest.MonkeyPatch) -> None
     stream = RandomState(5)
     real, synthetic = stream.randn(70, 3), stream.randn(55, 3)
     whole = prdc(real=real, synthetic=synthetic)
-    monkeypatch.setattr(sys.modules["metrics.prdc"], "_TILE", 16)
+    monkeypatch.setattr(sys.modules["metrics.squared"], "_TILE", 16)
     assert prdc(real=real, synthetic=synthetic) == whole
 
 

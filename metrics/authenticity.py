@@ -1,0 +1,129 @@
+r"""Authenticity: is a synthetic image farther from the training set than the set is from itself?
+
+    A(X) = mean over x of 1[ d(x, t*) > d(t*, T \ t*) ]       t* the training image nearest to x
+
+(Alaa et al. 2022, section 3.3.) Copies give 0, but what new images give depends on the dimension
+(0.4 in the plane, 0.9 in 256 dimensions), so that A alone says nothing. Calibrated, it does:
+A(synthetic) - A(held-out real) is 0 without memorization and negative with it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import stats
+
+from metrics.arrays import Floats, Groups, feature_pair, features, group_names
+from metrics.intervals import LEVEL, wilson
+from metrics.memorization import nearest_distance
+from metrics.records import Estimate, Interval, Record, recorded
+from metrics.squared import centred_tiles
+from synth.errors import SynthError
+
+
+def authenticity(
+    *,
+    train: ArrayLike,
+    synthetic: ArrayLike,
+    heldout: ArrayLike | None = None,
+    train_groups: Groups = None,
+    synthetic_groups: Groups = None,
+    heldout_groups: Groups = None,
+) -> Record:
+    """Authenticity, calibrated by held-out real images where there are any.
+
+    Args:
+        train: [t, d] features of the generator's training images.
+        synthetic: [m, d] features of synthetic images.
+        heldout: [h, d] features of real images of other patients; without them the value is the
+            raw share, which has no fixed value for an honest generator.
+        train_groups: the patient of each training row; images of one patient do not count as each
+            other's neighbours.
+        synthetic_groups: synthetic rows that belong together.
+        heldout_groups: the patient of each held-out row.
+
+    Returns:
+        ``details`` holds ``synthetic`` and ``heldout``, the raw shares.
+
+    Raises:
+        SynthError: too few rows, different dimensions, or one training patient.
+    """
+    seen, made = feature_pair(train, synthetic)
+    reach = _own_reach(seen, train_groups)
+    authentic = _authentic(made, seen, reach)
+    share = float(authentic.mean())
+    low, high = wilson(round(authentic.sum()), len(authentic))
+    meaning = "share of synthetic images that are no closer to a training image than its neighbour"
+    how = "corrected authenticity, distances within the training set"
+    if heldout is None:
+        note = "uncalibrated: an honest generator has no fixed value without held-out images"
+        found = Estimate(share, None, (low, high), f"{how}, Wilson interval", note)
+        details: dict[str, float | None] = {"synthetic": share, "heldout": None}
+        count = 0
+    else:
+        unseen = features("heldout", heldout)
+        expected = _authentic(feature_pair(train, unseen)[1], seen, reach)
+        found = _difference(
+            authentic,
+            expected,
+            group_names(len(made), synthetic_groups, side="synthetic"),
+            group_names(len(unseen), heldout_groups, side="heldout"),
+            f"{how}, minus held-out images'",
+        )
+        details = {"synthetic": share, "heldout": float(expected.mean())}
+        meaning += ", minus the same for unseen real ones; 0 is expected"
+        count = len(unseen)
+    return recorded(
+        found,
+        n_real=len(seen) + count,
+        n_synthetic=len(made),
+        higher_is_better=True,
+        meaning=meaning,
+        details=details,
+    )
+
+
+def _own_reach(seen: Floats, groups: Groups) -> Floats:
+    """Distance of each training row to the nearest one of another patient."""
+    names = group_names(len(seen), groups, side="train")
+    unique, patient = np.unique(names, return_inverse=True)
+    if len(unique) < 2:
+        raise SynthError("training images of two patients are needed", where="authenticity")
+    reach = np.empty(len(seen))
+    for rows, squared in centred_tiles(seen, seen):
+        squared[patient[rows][:, None] == patient[None, :]] = np.inf
+        reach[rows] = np.sqrt(squared.min(axis=1))
+    return reach
+
+
+def _authentic(points: Floats, seen: Floats, reach: Floats) -> Floats:
+    distance, nearest = nearest_distance(points, seen)
+    return (distance > reach[nearest]).astype(np.float64)
+
+
+def _difference(
+    one: Floats, two: Floats, names: list[str], other: list[str], estimator: str
+) -> Estimate:
+    """Difference of two shares; clustered normal interval, Newcombe's where a share is 0 or 1."""
+    value = float(one.mean() - two.mean())
+    se = float(np.sqrt(_variance(one, names) + _variance(two, other)))
+    z = float(stats.norm.ppf(0.5 + LEVEL / 2))
+    interval: Interval = (max(-1.0, value - z * se), min(1.0, value + z * se))
+    if one.mean() in (0.0, 1.0) or two.mean() in (0.0, 1.0):
+        # Newcombe (1998), method 10, on as many trials as there are patients.
+        low_1, high_1 = wilson(round(one.mean() * len(set(names))), len(set(names)))
+        low_2, high_2 = wilson(round(two.mean() * len(set(other))), len(set(other)))
+        below = np.hypot(one.mean() - low_1, high_2 - two.mean())
+        above = np.hypot(high_1 - one.mean(), two.mean() - low_2)
+        interval = (float(max(-1.0, value - below)), float(min(1.0, value + above)))
+    return Estimate(value, se, interval, estimator, "0 is expected without memorization")
+
+
+def _variance(values: Floats, names: list[str]) -> float:
+    """Of a mean over clusters: Σ (cluster sum of deviations)² / n², small-sample corrected."""
+    _, cluster = np.unique(names, return_inverse=True)
+    sums = np.bincount(cluster, weights=values - values.mean())
+    count = len(sums)
+    if count < 2:
+        return float("nan")
+    return float((sums**2).sum() / len(values) ** 2 * count / (count - 1))

@@ -1,0 +1,60 @@
+"""What real data scores against real data, at the same N: the mark to read every distance by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from metrics.arrays import Floats, Groups, halves
+from metrics.records import Floor
+from synth.errors import SynthError
+from synth.seeding import numpy_rng
+
+_LEAST = 10  # images a half
+
+
+def real_floor(
+    measure: Callable[[Floats, Floats], float],
+    real: Floats,
+    synthetic: Floats,
+    groups: Groups,
+    *,
+    seed: int,
+) -> Floor | None:
+    """A metric between two halves of the real set that share no patient.
+
+    Args:
+        measure: of (real, synthetic).
+        real: [n, d].
+        synthetic: [m, d].
+        groups: the patient of each real row.
+        seed: of the halves and of the synthetic rows beside them.
+
+    Returns:
+        None where a half would hold fewer than ten images, or too few for the metric.
+    """
+    return real_floors(lambda a, b: {"": measure(a, b)}, real, synthetic, groups, seed=seed).get("")
+
+
+def real_floors(
+    measure: Callable[[Floats, Floats], Mapping[str, float]],
+    real: Floats,
+    synthetic: Floats,
+    groups: Groups,
+    *,
+    seed: int,
+) -> dict[str, Floor]:
+    """The same for a measure of several metrics at once, by their names."""
+    first, second = halves(len(real), groups, seed=seed)
+    size = min(len(first), len(synthetic))
+    if size < _LEAST:
+        return {}
+    rows = numpy_rng("metrics", "floor", seed).permutation(len(synthetic))[:size]
+    first, second = first[:size], second[:size]
+    try:
+        values = measure(real[first], real[second])
+        same = measure(real[first], synthetic[np.sort(rows)])
+    except SynthError:  # too few rows for this metric: no floor, the number stands
+        return {}
+    return {name: Floor(value, size, same[name]) for name, value in values.items()}

@@ -1,0 +1,38 @@
+"""Squared Euclidean distances in tiles of rows: memory grows with N, not with N²."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from scipy.spatial.distance import cdist
+
+from metrics.arrays import Floats
+
+_TILE = 1024
+_ROUNDING = 1e-12  # of |x|² - 2xy + |y|², relative to the norms
+
+
+def tiles(x: Floats, y: Floats) -> Iterator[tuple[slice, Floats]]:
+    """Rows of ``x`` and their squared distances [rows, m] to all of ``y``, a tile at a time.
+
+    For rows near the origin: |x|² - 2xy + |y|² cancels where both lie far from it.
+    """
+    for start in range(0, len(x), _TILE):
+        rows = slice(start, min(start + _TILE, len(x)))
+        yield rows, _squared(x[rows], y)
+
+
+def centred_tiles(x: Floats, y: Floats) -> Iterator[tuple[slice, Floats]]:
+    """The same for rows that lie anywhere."""
+    centre = y.mean(axis=0)
+    return tiles(x - centre, y - centre)
+
+
+def _squared(x: Floats, y: Floats) -> Floats:
+    if x.shape[1] <= 64:  # exact differences: ties stay ties
+        return np.asarray(cdist(x, y, "sqeuclidean"))
+    norms = (x**2).sum(axis=1)[:, None] + (y**2).sum(axis=1)[None, :]
+    squared: Floats = norms - 2.0 * (x @ y.T)
+    squared[squared < _ROUNDING * norms] = 0.0  # equal points are at distance 0, as they are above
+    return squared

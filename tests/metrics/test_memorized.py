@@ -1,0 +1,242 @@
+"""The memorization metrics, on generators whose copying is known."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.random import RandomState
+from scipy.stats import mannwhitneyu
+
+from metrics import authenticity, copy_rate, data_copying, mifid, nearest_neighbour_auc
+from metrics.records import Record
+from synth.errors import SynthError
+
+
+def _sets(seed: int, copied: float = 0.0, size: int = 200, dim: int = 8) -> dict[str, Any]:
+    """Training, held-out and synthetic rows of one law; a share of the synthetic ones copied."""
+    train, heldout, made = RandomState(seed).randn(3, size, dim)
+    made[: round(copied * size)] = train[: round(copied * size)]
+    return {"train": train, "heldout": heldout, "synthetic": made}
+
+
+def _value(record: Record) -> float:
+    assert record.value is not None
+    return record.value
+
+
+# authenticity
+
+
+def test_authenticity_by_hand() -> None:
+    """Own reach of 0, 1, 5 is 1, 1, 4; distances of 0.5, 3.5, 20 are 0.5, 1.5, 15."""
+    found = authenticity(train=[[0.0], [1.0], [5.0]], synthetic=[[0.5], [3.5], [20.0]])
+    assert found.value == pytest.approx(1 / 3)
+    assert "uncalibrated" in found.note
+
+
+def test_distances_are_within_the_training_set_and_not_by_synthetic_index() -> None:
+    """A generator that emits fifty copies is not authentic at all; an index bug says 0.75."""
+    train = RandomState(0).randn(200, 5)
+    assert authenticity(train=train, synthetic=train[100:150]).value == 0.0
+
+
+@pytest.mark.parametrize(("dim", "raw"), [(2, 0.39), (8, 0.59), (64, 0.82)])
+def test_raw_authenticity_depends_on_the_dimension_and_calibrated_does_not(
+    dim: int, raw: float
+) -> None:
+    found = authenticity(**_sets(1, size=600, dim=dim))
+    assert found.details["synthetic"] == pytest.approx(raw, abs=0.06)
+    assert found.ci is not None
+    assert found.ci[0] < 0 < found.ci[1]
+
+
+def test_the_calibrated_interval_covers_zero_in_most_draws_and_not_for_a_copier() -> None:
+    intervals = [authenticity(**_sets(10 + seed)).ci or (1, 1) for seed in range(50)]
+    assert sum(low <= 0 <= high for low, high in intervals) >= 45
+    copier = authenticity(**_sets(2, copied=1.0))
+    assert copier.details["synthetic"] == 0.0
+    assert copier.ci is not None
+    assert copier.ci[1] < -0.4
+    assert copier.ci[0] < _value(copier)
+
+
+def test_images_of_one_training_patient_are_no_measure_of_its_reach() -> None:
+    stream = RandomState(3)
+    patients = np.repeat(stream.randn(100, 6), 4, axis=0) + 0.01 * stream.randn(400, 6)
+    groups = [f"p{index // 4}" for index in range(400)]
+    copies = patients[:100] + 0.02 * stream.randn(100, 6)
+    assert _value(authenticity(train=patients, synthetic=copies)) > 0.8
+    assert _value(authenticity(train=patients, synthetic=copies, train_groups=groups)) < 0.05
+    with pytest.raises(SynthError, match="two patients"):
+        authenticity(train=patients, synthetic=copies, train_groups=["p"] * 400)
+
+
+# nearest neighbours
+
+
+def test_nearest_neighbour_auc_by_hand() -> None:
+    found = nearest_neighbour_auc(
+        train=[[0.0], [10.0]], heldout=[[3.0], [20.0]], synthetic=[[1.0], [9.0], [16.0]]
+    )
+    # d(T) = 1, 1, 6; d(H) = 2, 6, 4: pairs with d(T) < d(H) are 3 + 3 + 0, one tie of 6 with 6
+    assert found.value == pytest.approx(6.5 / 9)
+    assert found.details["nearer"] == pytest.approx(2 / 3)
+    assert found.ci is None
+
+
+def test_nearest_neighbour_auc_knows_copies_from_typical_images() -> None:
+    copier = nearest_neighbour_auc(**_sets(4, copied=1.0))
+    assert copier.value == 1.0
+    assert copier.details["p"] < 0.01
+    sets = _sets(5)
+    typical = nearest_neighbour_auc(**(sets | {"synthetic": 0.3 * sets["synthetic"]}))
+    assert typical.details["p"] > 0.02
+    assert abs(_value(typical) - 0.5) < 0.15
+
+
+def test_nearest_neighbour_interval_and_p_hold_under_the_null() -> None:
+    covered, p = 0, []
+    for seed in range(50):
+        found = nearest_neighbour_auc(**_sets(100 + seed, size=100), permutations=59, seed=seed)
+        low, high = found.ci or (1, 1)
+        covered += low <= 0.5 <= high
+        p.append(found.details["p"])
+    assert covered >= 45
+    assert np.mean(np.array(p) <= 0.05) < 0.16
+    assert 0.35 < np.mean(p) < 0.65
+
+
+# C_T
+
+
+def test_one_cell_is_the_mann_whitney_z_score() -> None:
+    sets = _sets(6)
+    found = data_copying(**sets, cells=1, permutations=10)
+    t, h, g = sets["train"], sets["heldout"], sets["synthetic"]
+    d_h, d_g = (np.linalg.norm(x[:, None] - t, axis=2).min(axis=1) for x in (h, g))
+    u = mannwhitneyu(d_g, d_h).statistic
+    z = (u - 200 * 200 / 2) / np.sqrt(200 * 200 * 401 / 12)
+    assert found.value == pytest.approx(z, rel=1e-9)
+
+
+def test_data_copying_tells_copies_honest_and_far_images_apart() -> None:
+    honest = data_copying(**_sets(7, size=500))
+    copies = data_copying(**_sets(7, copied=1.0, size=500))
+    sets = _sets(7, size=500)
+    far = data_copying(**(sets | {"synthetic": 3 * sets["synthetic"]}))
+    assert abs(_value(honest)) < 2
+    assert honest.details["p"] > 0.02
+    assert honest.details["null_se"] == pytest.approx(0.57, abs=0.1)  # not 1
+    assert _value(copies) < -10
+    assert copies.details["p"] < 0.01
+    assert _value(far) > 8
+    assert far.details["p"] > 0.99
+    with pytest.raises(SynthError, match="Use fewer cells"):
+        data_copying(train=sets["train"], heldout=np.eye(8)[:2], synthetic=sets["synthetic"])
+
+
+def test_data_copying_permutation_holds_its_level() -> None:
+    p = [
+        data_copying(**_sets(300 + s, size=80), permutations=99, seed=s).details["p"]
+        for s in range(60)
+    ]
+    assert np.mean(np.array(p) <= 0.05) < 0.15
+    assert 0.38 < np.mean(p) < 0.62
+
+
+# MiFID
+
+
+def test_mifid_is_the_distance_over_the_papers_penalty() -> None:
+    train = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
+    made = np.array([[2.0, 0.02], [3.0, 3.1]])
+    cosine = [2 / np.hypot(2, 0.02), 6.1 / (np.sqrt(2) * np.hypot(3, 3.1))]
+    found = mifid(train=train, synthetic=made)
+    penalty = 1 - np.mean(cosine)
+    assert found.details["distance"] == pytest.approx(penalty, rel=1e-9)
+    assert found.value == pytest.approx(found.details["frechet"] / penalty, rel=1e-6)
+    assert mifid(train=train, synthetic=made, eps=1e-9).value == found.details["frechet"]
+
+
+def test_mifid_punishes_copying_a_few_training_images() -> None:
+    """The reversed direction, over training images, prefers this copier to fresh samples."""
+    train, fresh = RandomState(8).randn(2, 400, 8) + 1.0
+    copier = train[:100]
+    assert _value(mifid(train=train, synthetic=copier)) > 1e6
+    assert _value(mifid(train=train, synthetic=fresh)) < 100
+    with pytest.raises(SynthError, match="no direction"):
+        mifid(train=train, synthetic=np.zeros((3, 8)))
+
+
+# copy rate
+
+
+def test_copy_rate_lists_the_planted_copies() -> None:
+    sets = _sets(9, dim=32)
+    noise = RandomState(10).randn(6, 32)
+    sets["synthetic"][[3, 50, 51, 52, 53, 54]] = sets["train"][[7, 1, 2, 3, 4, 5]] + 0.05 * noise
+    found = copy_rate(**sets, pairs=8)
+    pairs = found.details["pairs"]
+    assert {(pair.synthetic, pair.train) for pair in pairs[:6]} == {
+        (3, 7),
+        (50, 1),
+        (51, 2),
+        (52, 3),
+        (53, 4),
+        (54, 5),
+    }
+    assert pairs[0].correlation > 0.99
+    assert pairs[0].flagged
+    assert 0.03 <= _value(found) < 0.15
+    assert json.loads(json.dumps(found.to_json()))["details"]["pairs"][0]["flagged"]
+
+
+def test_copy_rate_covers_its_expected_value_for_honest_generators() -> None:
+    intervals = [copy_rate(**_sets(400 + seed)).ci or (1, 1) for seed in range(50)]
+    assert sum(low <= 0.05 <= high for low, high in intervals) >= 45
+    assert copy_rate(**_sets(11, copied=1.0)).value == 1.0
+    with pytest.raises(SynthError, match="constant row"):
+        copy_rate(train=np.ones((3, 4)), heldout=np.eye(4), synthetic=np.eye(4))
+    with pytest.raises(SynthError, match="quantile"):
+        copy_rate(**_sets(11), quantile=1.0)
+
+
+# all of them
+
+_SCORES: dict[str, tuple[Callable[..., Record], int]] = {
+    "authenticity": (authenticity, -1),
+    "nearest": (nearest_neighbour_auc, 1),
+    "copying": (data_copying, -1),
+    "rate": (copy_rate, 1),
+}
+
+
+@pytest.mark.parametrize("name", _SCORES)
+def test_more_copies_are_worse_step_by_step_and_noise_restores(name: str) -> None:
+    measure, sign = _SCORES[name]
+    values = [sign * _value(measure(**_sets(12, copied=share))) for share in (0, 0.25, 0.5, 1)]
+    assert values == sorted(values)
+    assert len(set(values)) == 4
+    sets = _sets(12, copied=1.0)
+    sets["synthetic"] = sets["synthetic"] + RandomState(13).randn(200, 8)
+    assert sign * _value(measure(**sets)) < values[2]
+
+
+@pytest.mark.parametrize("name", _SCORES)
+def test_rotation_and_order_do_not_matter(name: str) -> None:
+    measure, _ = _SCORES[name]
+    sets = _sets(14, copied=0.3)
+    rotation, _ = np.linalg.qr(RandomState(15).randn(8, 8))
+    order = RandomState(16).permutation(200)
+    settings = {"cells": 1} if name == "copying" else {}
+    plain = measure(**sets, **settings)
+    mixed = measure(**(sets | {"synthetic": sets["synthetic"][order]}), **settings)
+    assert mixed.value == pytest.approx(plain.value, rel=1e-9)
+    if name != "rate":  # a correlation has axes
+        turned = measure(**{side: rows @ rotation for side, rows in sets.items()}, **settings)
+        assert turned.value == pytest.approx(plain.value, rel=1e-6)
+    assert measure(**sets, **settings) == plain
