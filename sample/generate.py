@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from sample.solve import solve
+from sample.guidance import Guidance
+from sample.solve import Source, solve
 from synth.config.schema import SampleSection
 from synth.errors import SynthError, UsageError
 from synth.families.base import Conditioning, Family
 from synth.images import to_image_u8
 
-PROMPTS_KEPT = 512  # distinct prompt embeddings held in memory
+EMBEDDING_BYTES = 2**30  # of prompt embeddings held in memory: 9,000 texts of SD 1.5
 DECODE_PIXELS = 8 * 512 * 512  # decoded at a time: activations of a decoder dwarf its output
 MIN_CONTRAST = 1.0  # grey levels of standard deviation below which an image shows nothing
 
@@ -80,6 +82,7 @@ def generate_batches(
     size: int | None = None,
     wanted: Callable[[range], bool] = lambda indices: True,
     facts: Sequence[tuple[int, ...]] = (),
+    weights: Sequence[float | None] = (),
 ) -> Iterator[Batch]:
     """The batches behind ``generate_images``, with the facts a filter needs.
 
@@ -94,6 +97,7 @@ def generate_batches(
         size: side in pixels; None is the model's native size.
         wanted: asked with the indices of a batch before it is made; false skips it.
         facts: the categories of each image, for a model that has conditions; none by default.
+        weights: the guidance of each image; None, and by default, that of ``settings``.
 
     Raises:
         UsageError: prompts and seeds differ in number.
@@ -104,23 +108,76 @@ def generate_batches(
             got=f"{len(seeds)} seeds",
             expected=f"{len(prompts)} seeds",
         )
-    encode = _PromptEncoder(family)
-    for start in range(0, len(prompts), settings.batch):
-        indices = range(start, min(start + settings.batch, len(prompts)))
+    asked = [
+        Asked(prompt, seed, facts[i] if facts else (), weights[i] if weights else None)
+        for i, (prompt, seed) in enumerate(zip(prompts, seeds, strict=True))
+    ]
+    make = BatchMaker(family, settings, size=size)
+    for start in range(0, len(asked), settings.batch):
+        indices = range(start, min(start + settings.batch, len(asked)))
         if wanted(indices):
-            filled = [indices[i % len(indices)] for i in range(settings.batch)]
-            cond = encode([prompts[i] for i in filled])
-            if facts and facts[0]:
-                codes = torch.tensor([facts[i] for i in filled], device=cond.tokens.device)
-                cond = replace(cond, facts=codes)
-            pixels = _make(
-                family,
-                cond,
-                seeds=[seeds[i] for i in filled],
-                settings=settings,
-                size=size or family.size,
-            )
-            yield _finish(start, pixels[: len(indices)])
+            yield make([asked[i] for i in indices], start=start)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One image to make.
+
+    Attributes:
+        prompt: the text that conditions it.
+        seed: of its noise.
+        facts: its categories, for a model that has conditions.
+        weight: its guidance; None: that of the settings.
+    """
+
+    prompt: str
+    seed: int
+    facts: tuple[int, ...] = ()
+    weight: float | None = None
+
+
+class BatchMaker:
+    """Makes batches of one fixed shape, encoding each distinct text once.
+
+    Args:
+        family: the model, on the device to use.
+        settings: batch, steps, guidance and solver.
+        size: side in pixels; None is the model's native size.
+    """
+
+    def __init__(self, family: Family, settings: SampleSection, *, size: int | None = None) -> None:
+        self._family, self._settings, self._size = family, settings, size or family.size
+        self._encode = PromptEncoder(family)
+
+    def __call__(self, asked: Sequence[Asked], *, start: int = 0) -> Batch:
+        """At most ``settings.batch`` images; the batch is filled up by repeating them.
+
+        Args:
+            asked: the images.
+            start: what ``Batch.start`` shall be.
+        """
+        rows = [asked[i % len(asked)] for i in range(self._settings.batch)]
+        pixels = make_pixels(
+            self._family,
+            self._encode([row.prompt for row in rows], [row.facts for row in rows]),
+            seeds=[row.seed for row in rows],
+            settings=self._settings,
+            size=self._size,
+            guidance=guidance_of(self._settings, [row.weight for row in rows]),
+            null=self._encode.null,
+        )
+        return finish(start, pixels[: len(asked)])
+
+
+def guidance_of(settings: SampleSection, weights: Sequence[float | None] = ()) -> Guidance:
+    """The settings' guidance, with the weight of each image where it has its own."""
+    default = settings.guidance
+    own = tuple(default if weight is None else weight for weight in weights)
+    return Guidance(
+        own if any(weight != default for weight in own) else default,
+        interval=settings.guidance_interval,
+        rescale=settings.guidance_rescale,
+    )
 
 
 def require_finite(batch: Batch) -> None:
@@ -138,8 +195,11 @@ def require_finite(batch: Batch) -> None:
         )
 
 
-class _PromptEncoder:
-    """Prompts to conditioning rows, each distinct text once while it is among the last ones used.
+class PromptEncoder:
+    """Prompts to conditioning rows, each distinct text once.
+
+    Only past ``EMBEDDING_BYTES`` is the text used longest ago forgotten, and encoded again if need
+    be.
 
     One text at a time: padding and kernels then never let a neighbour change an embedding, and a
     resumed run meets the embeddings of an undisturbed one.
@@ -148,44 +208,74 @@ class _PromptEncoder:
     def __init__(self, family: Family) -> None:
         self._family = family
         self._rows: OrderedDict[str, Conditioning] = OrderedDict()
+        self._bytes = 0
+
+    @cached_property
+    @torch.no_grad()
+    def null(self) -> Conditioning:
+        """One row of what "no prompt" is, encoded once."""
+        return self._family.null_conditioning(1)
 
     @torch.no_grad()
-    def __call__(self, prompts: Sequence[str]) -> Conditioning:
+    def __call__(
+        self, prompts: Sequence[str], facts: Sequence[tuple[int, ...]] = ()
+    ) -> Conditioning:
+        """One row a prompt, with its categories for a model that has conditions."""
         rows = [self._row(prompt) for prompt in prompts]
-        while len(self._rows) > PROMPTS_KEPT:
-            self._rows.popitem(last=False)
-        return Conditioning.cat(rows)
+        while self._bytes > EMBEDDING_BYTES and len(self._rows) > 1:
+            self._bytes -= _bytes(self._rows.popitem(last=False)[1])
+        cond = Conditioning.cat(rows)
+        if facts and facts[0]:
+            cond = replace(cond, facts=torch.tensor(list(facts), device=cond.tokens.device))
+        return cond
 
     def _row(self, prompt: str) -> Conditioning:
         if prompt not in self._rows:
             self._rows[prompt] = self._family.encode_prompts([prompt])
+            self._bytes += _bytes(self._rows[prompt])
         self._rows.move_to_end(prompt)
         return self._rows[prompt]
 
 
+def _bytes(cond: Conditioning) -> int:
+    parts = (cond.tokens, cond.mask, cond.pooled, cond.facts)
+    return sum(part.numel() * part.element_size() for part in parts if part is not None)
+
+
 @torch.no_grad()
-def _make(
+def make_pixels(
     family: Family,
     cond: Conditioning,
     *,
     seeds: Sequence[int],
     settings: SampleSection,
     size: int,
+    guidance: Guidance,
+    null: Conditioning | None = None,
+    source: Source | None = None,
 ) -> Tensor:
+    """Solve and decode one batch: float32 [B, 1, size, size] about [-1, 1] on the CPU.
+
+    The arguments are those of ``sample.solve.solve``.
+    """
     latents = solve(
         family,
         cond,
         seeds=seeds,
         size=size,
         steps=settings.steps,
-        guidance=settings.guidance,
+        guidance=guidance,
         solver=settings.solver,
+        spacing=settings.spacing,
+        null=null,
+        source=source,
     )
     chunk = max(1, DECODE_PIXELS // size**2)
     return torch.cat([family.decode_latents(part).float().cpu() for part in latents.split(chunk)])
 
 
-def _finish(start: int, pixels: Tensor) -> Batch:
+def finish(start: int, pixels: Tensor) -> Batch:
+    """Pixels to grey levels, with the facts that a filter needs."""
     finite = pixels.flatten(1).isfinite().all(dim=1)
     image_u8 = to_image_u8(torch.where(finite.view(-1, 1, 1, 1), pixels, -1.0))
     contrast = image_u8.flatten(1).float().std(dim=1)

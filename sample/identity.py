@@ -9,6 +9,12 @@ from typing import Any
 
 from synth.manifest import sha256_text
 
+_OFF: dict[str, Any] = {
+    "guidance_interval": [0.0, 1.0],
+    "guidance_rescale": 0.0,
+    "spacing": "model",
+}
+
 
 @dataclass(frozen=True)
 class Identity:
@@ -28,6 +34,9 @@ class Identity:
         plan: the plan in words.
         weights_sha256: digest of the model's weights.
         plan_sha256: digest of the planned rows; differs alone when the real dataset has changed.
+        guidance_interval: relative times between which guidance acts.
+        guidance_rescale: 0 is off.
+        spacing: ``auto`` where the solver's times are other than the stock pipeline's.
     """
 
     solver: str
@@ -40,20 +49,29 @@ class Identity:
     plan: str
     weights_sha256: str
     plan_sha256: str
+    guidance_interval: tuple[float, float] = (0.0, 1.0)
+    guidance_rescale: float = 0.0
+    spacing: str = "model"
+
+    def to_json(self) -> dict[str, Any]:
+        """For ``dataset.json``; an option that is off is left out."""
+        values = asdict(self) | {"guidance_interval": list(self.guidance_interval)}
+        return {name: value for name, value in values.items() if _OFF.get(name) != value}
 
     @property
     def config_sha256(self) -> str:
         """Digest of the settings that, with a row's prompt, seed and weights, give its image."""
-        names = ("solver", "steps", "guidance", "size", "precision")
-        settings = {name: value for name, value in asdict(self).items() if name in names}
+        names = {"solver", "steps", "guidance", "size", "precision", *_OFF}
+        settings = {name: value for name, value in self.to_json().items() if name in names}
         return sha256_text(json.dumps(settings, sort_keys=True))
 
     def differences(self, recorded: Mapping[str, Any]) -> list[str]:
         """How this differs from what a folder's ``dataset.json`` recorded, one phrase a fact."""
+        there = {**_OFF, **recorded}
         return [
-            f"{name} {_short(recorded.get(name))} there, {_short(value)} asked for"
-            for name, value in asdict(self).items()
-            if recorded.get(name) != value
+            f"{name} {_short(there.get(name))} there, {_short(value)} asked for"
+            for name, value in {**_OFF, **self.to_json()}.items()
+            if there.get(name) != value
         ]
 
 

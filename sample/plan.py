@@ -22,7 +22,8 @@ from synth.seeding import numpy_rng, seed_from
 class PlannedRow:
     """One image to make, conditioned on the text of a real training row and labelled by it.
 
-    A model trained with conditions beside the text also gets that row's, by name.
+    A model trained with conditions beside the text also gets that row's, by name. ``guidance`` is
+    the row's own weight; None: that of the configuration.
     """
 
     sample_id: str
@@ -31,6 +32,7 @@ class PlannedRow:
     seed: int
     source_sample_id: str
     conditions: dict[str, str] = field(default_factory=dict)
+    guidance: float | None = None
 
 
 class FindingCount(NamedTuple):
@@ -70,7 +72,7 @@ class Plan:
     @cached_property
     def sha256(self) -> str:
         """Changes when any planned row does."""
-        return sha256_text(json.dumps([asdict(row) for row in self.rows], sort_keys=True))
+        return sha256_text(json.dumps([_facts(row) for row in self.rows], sort_keys=True))
 
     @property
     def words(self) -> str:
@@ -234,6 +236,15 @@ def _planned(index: int, row: Row, names: Sequence[str], *, seed: int) -> Planne
         source_sample_id=row.sample_id,
         conditions=words_of(facts_of(row, names), names),
     )
+
+
+def _facts(row: PlannedRow) -> dict[str, Any]:
+    """A row without the weight that it has not."""
+    return {
+        name: value
+        for name, value in asdict(row).items()
+        if name != "guidance" or value is not None
+    }
 
 
 def _present(labels: dict[str, Label]) -> list[str]:

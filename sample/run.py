@@ -8,19 +8,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from sample.card import card
 from sample.folder import kept_rows, locked, recorded_identity, require_same, write_table
-from sample.generate import generate_batches, require_finite
+from sample.generate import Asked, BatchMaker, require_finite
 from sample.identity import Identity
-from sample.plan import Plan, make_plan
+from sample.model import open_model, sampling_model
+from sample.plan import Plan, PlannedRow, make_plan
+from sample.retry import Retry
+from sample.spacing import effective
 from sample.write import Writer, write_previews
-from synth.config.schema import Config, ModelSection
-from synth.errors import Interrupted, SynthError
-from synth.families import load_family
+from synth.config.schema import Config
+from synth.errors import Interrupted
 from synth.families.base import Family
-from synth.families.device import select_device, select_precision
 from synth.families.facts import codes_of
 from synth.manifest import (
     Dataset,
@@ -34,12 +33,6 @@ from synth.manifest import (
 from synth.progress import Progress, Silent
 from synth.provenance import versions
 
-_DTYPES: dict[str, torch.dtype] = {
-    "fp32": torch.float32,
-    "bf16": torch.bfloat16,
-    "fp16": torch.float16,
-}
-
 
 @dataclass(frozen=True)
 class SampleSummary:
@@ -50,6 +43,7 @@ class SampleSummary:
         made: images made now.
         kept: images found whole from an earlier run.
         flagged: images in the dataset that failed a quality check.
+        retried: images that an earlier attempt at failed.
         seconds: wall time of making and writing the images.
         plan: counts a finding, as ``Plan.to_json`` gives them.
     """
@@ -58,6 +52,7 @@ class SampleSummary:
     made: int
     kept: int
     flagged: int
+    retried: int
     seconds: float
     plan: dict[str, Any]
 
@@ -109,13 +104,12 @@ def generate_dataset(
     plan = make_plan(config, real)
     for note in plan.notes:
         progress.note(note)
-    model = config.model if family else _model(config)
+    if family is None:
+        sampling_model(config)  # refuses a run without weights before a folder is made
     out = config.sample.out or config.run.out / "synthetic"
     recorded_identity(out)  # refuses a stranger's folder before a lock file is put into it
     with locked(out):
-        device = select_device(config.sample.device)
-        precision = select_precision(config.sample.precision, device)
-        family = family or load_family(model, device=device, dtype=_DTYPES[precision])
+        family, precision = open_model(config, family)
         identity = _identity(config, plan, family, precision)
         require_same(out, identity)
         return _make(_Job(config, real, plan, family, identity, out), progress)
@@ -133,28 +127,9 @@ def _identity(config: Config, plan: Plan, family: Family, precision: str) -> Ide
         plan=plan.words,
         weights_sha256=family.weights_sha256,
         plan_sha256=plan.sha256,
-    )
-
-
-def _model(config: Config) -> ModelSection:
-    """The model with ``sample.weights``, or with what the run has trained.
-
-    Raises:
-        SynthError: the run is not trained.
-    """
-    trained = config.run.out / "weights"
-    if config.sample.weights is None and not trained.is_dir():
-        raise SynthError(
-            "the run has no trained weights",
-            where=trained,
-            fix="Run `synth train` first, or give sample.weights, such as builtin:tiny.",
-        )
-    return config.model.model_copy(
-        update={
-            "weights": config.sample.weights or str(trained),
-            "adapter": "full",  # exported weights have a trained adapter merged in
-            "gradient_checkpointing": False,
-        }
+        guidance_interval=config.sample.guidance_interval,
+        guidance_rescale=config.sample.guidance_rescale,
+        spacing=effective(config.sample.spacing, config.sample.solver, family.scheduler_config),
     )
 
 
@@ -169,37 +144,43 @@ def _make(job: _Job, progress: Progress) -> SampleSummary:
     seconds = time.monotonic() - started
     rows = [{**kept, **made}[row.sample_id] for row in job.plan.rows]
     flagged = sum(not all(row.filters.values()) for row in rows)
+    retried = sum(row.attempt > 0 for row in rows)
     if made or not (job.out / "SHA256SUMS").is_file():
         _finish(job, rows, in_order=not (kept and made))
     if flagged:
         progress.note(f"{flagged} images failed a quality check: see `filters` in metadata.jsonl")
-    return SampleSummary(job.out, len(made), len(kept), flagged, seconds, job.plan.to_json())
+    if retried:
+        progress.note(f"{retried} images failed a quality check and were made with another seed")
+    plan = job.plan.to_json()
+    return SampleSummary(job.out, len(made), len(kept), flagged, retried, seconds, plan)
 
 
 def _sample(
     job: _Job, kept: dict[str, SyntheticRow], progress: Progress
 ) -> dict[str, SyntheticRow]:
     """Make what is not kept; each batch is on disk before the next begins."""
-    planned, settings, names = job.plan.rows, job.config.sample, job.config.model.conditions
+    planned, settings = job.plan.rows, job.config.sample
+    asked = [_asked(row, job.config.model.conditions) for row in planned]
     writer = Writer(job.out, job.identity, batch_size=settings.batch, kept=kept)
+    make = BatchMaker(job.family, settings, size=job.identity.size)
+    retry = Retry(make, settings.retries)
     made: dict[str, SyntheticRow] = {}
     started = time.monotonic()
-    batches = generate_batches(
-        job.family,
-        [row.prompt for row in planned],
-        seeds=[row.seed for row in planned],
-        settings=settings,
-        size=job.identity.size,
-        wanted=lambda indices: any(planned[i].sample_id not in kept for i in indices),
-        facts=[codes_of(row.conditions, names) for row in planned],
-    )
     progress.update(len(kept), len(planned))
     try:
-        for batch in batches:
+        for start in range(0, len(planned), settings.batch):
+            span = slice(start, start + settings.batch)
+            rows = planned[span]
+            if all(row.sample_id in kept for row in rows):
+                continue
+            batch, attempts = retry(
+                make(asked[span], start=start),
+                asked[span],
+                leave={place for place, row in enumerate(rows) if row.sample_id in kept},
+                known=writer.has_pixels,
+            )
             require_finite(batch)
-            stop = batch.start + len(batch.image_u8)
-            for row in writer.write(planned[batch.start : stop], batch):
-                made[row.sample_id] = row
+            made |= {row.sample_id: row for row in writer.write(rows, batch, attempts)}
             speed = len(made) / (time.monotonic() - started)
             progress.update(len(kept) + len(made), len(planned), f"{speed:.2f} images/s")
     except KeyboardInterrupt:
@@ -209,6 +190,10 @@ def _sample(
             fix="Run the same command again to continue.",
         ) from None
     return made
+
+
+def _asked(row: PlannedRow, names: Sequence[str]) -> Asked:
+    return Asked(row.prompt, row.seed, codes_of(row.conditions, names), row.guidance)
 
 
 def _note_truncation(job: _Job, progress: Progress) -> None:
@@ -253,7 +238,7 @@ def _info(job: _Job, rows: Sequence[SyntheticRow], *, complete: bool) -> Dataset
             "versions": versions(),
             "complete": complete,
             "prompts_from": real.name,
-            "sampling": asdict(job.identity),
+            "sampling": job.identity.to_json(),
             "plan": job.plan.to_json(),
         }
     )

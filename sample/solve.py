@@ -4,14 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from sample.solvers import Solver, build_scheduler
+from sample.guidance import Guidance
+from sample.solvers import Solver, build_scheduler, flow_shift
+from sample.spacing import Spacing, respace
 from synth.errors import UsageError
 from synth.families.base import Conditioning, Family
 from synth.seeding import torch_generator
+
+
+@dataclass(frozen=True)
+class Source:
+    """What to start from instead of noise: image-to-image, and inpainting with a mask.
+
+    Attributes:
+        latents: clean and scaled, float32 [B, C, h, w].
+        strength: part of the steps to make, 0 (the source itself) to 1 (from pure noise).
+        mask: float32 [B, 1, h, w], 1 where to make anew, 0 where the source stays.
+            None: anew everywhere.
+    """
+
+    latents: Tensor
+    strength: float
+    mask: Tensor | None = None
 
 
 @torch.no_grad()
@@ -22,8 +41,11 @@ def solve(
     seeds: Sequence[int],
     size: int,
     steps: int,
-    guidance: float,
+    guidance: float | Guidance,
     solver: str,
+    spacing: Spacing = "model",
+    null: Conditioning | None = None,
+    source: Source | None = None,
 ) -> Tensor:
     """Denoise one batch.
 
@@ -37,32 +59,54 @@ def solve(
         seeds: one integer a sample.
         size: side of the images in pixels.
         steps: solver steps, at least 1.
-        guidance: w in ``uncond + w·(cond − uncond)`` (Ho & Salimans 2022, eq. 6 with w = 1 + w');
-            1 is off and skips the unconditional pass.
+        guidance: its weight, 1 is off and skips the unconditional pass; or all of its settings.
         solver: a name that ``sample.solvers`` knows.
+        spacing: ``auto`` ends a flow's grid, and the ancestral Euler's, small enough to keep fine
+            texture; ``model`` leaves them as the stock pipeline has them.
+        null: one row of ``family.null_conditioning``, where it is at hand.
+        source: an image to start from.
 
     Returns:
         float32 latents [B, c, h, w] on the denoiser's device, scaled as ``decode_latents`` takes
         them.
 
     Raises:
-        UsageError: guidance is below 1, steps below 1, or seeds and conditioning differ in number.
+        UsageError: guidance or steps are below 1, strength is outside of [0, 1], or seeds, weights
+            and conditioning differ in number.
     """
-    _check(cond, seeds=seeds, steps=steps, guidance=guidance)
+    guide = guidance if isinstance(guidance, Guidance) else Guidance(guidance)
+    _check(cond, seeds=seeds, steps=steps, guide=guide, source=source)
     device = cond.tokens.device
-    solving = _prepare(family, solver, steps=steps, seeds=seeds, device=device)
-    latents = solving.start(initial_noise(family, seeds, size=size).to(device))
-    null = family.null_conditioning(len(seeds)).to(device, cond.tokens.dtype)
+    solving = _prepare(family, solver, steps=steps, seeds=seeds, device=device, spacing=spacing)
+    times = solving.relative_times()
+    noise = initial_noise(family, seeds, size=size).to(device)
+    begin = 0 if source is None else solving.begin(steps, source.strength)
+    latents = solving.start(noise)
+    if source is not None and begin:
+        latents = solving.noised(source.latents, noise, begin)
+    if any(guide.acts(time) for time in times[begin:]):
+        null = family.null_conditioning(1) if null is None else null
+        null = null.to(device, cond.tokens.dtype).index([0] * len(seeds))
     with _evaluating(family.denoiser):
-        for timestep in solving.timesteps:
-            noisy = solving.model_input(latents, timestep)
-            times = solving.times(timestep, len(seeds))
-            output = family.denoise(noisy, times, cond).float()
-            if guidance > 1.0:  # a second pass: as fast as one twice as large, half the memory
-                uncond = family.denoise(noisy, times, null).float()
-                output = uncond + guidance * (output - uncond)
+        for index in range(begin, len(times)):
+            timestep = solving.timesteps[index]
+            output = _denoise(family, solving, latents, timestep, cond).float()
+            if null is not None and guide.acts(times[index]):
+                # a second pass: as fast as one twice as large, half the memory
+                uncond = _denoise(family, solving, latents, timestep, null).float()
+                output = guide.mix(output, uncond)
             latents = solving.step(output, timestep, latents)
+            if source is not None and source.mask is not None and solving.completes(index):
+                kept = solving.noised(source.latents, noise, index + 1)
+                latents = source.mask * latents + (1.0 - source.mask) * kept
     return latents
+
+
+def _denoise(
+    family: Family, solving: Solver, latents: Tensor, timestep: Tensor, cond: Conditioning
+) -> Tensor:
+    noisy = solving.model_input(latents, timestep)
+    return family.denoise(noisy, solving.times(timestep, len(latents)), cond)
 
 
 def initial_noise(family: Family, seeds: Sequence[int], *, size: int) -> Tensor:
@@ -72,15 +116,30 @@ def initial_noise(family: Family, seeds: Sequence[int], *, size: int) -> Tensor:
 
 
 def _prepare(
-    family: Family, solver: str, *, steps: int, seeds: Sequence[int], device: torch.device
+    family: Family,
+    solver: str,
+    *,
+    steps: int,
+    seeds: Sequence[int],
+    device: torch.device,
+    spacing: Spacing,
 ) -> Solver:
     scheduler = build_scheduler(solver, family.scheduler_config)
     scheduler.set_timesteps(steps, device=device)
+    if spacing == "auto":
+        respace(scheduler, steps, shift=flow_shift(family.scheduler_config))
     generators = tuple(torch_generator("step", seed) for seed in seeds)
     return Solver(scheduler, generators, continuous=family.process.length is None)
 
 
-def _check(cond: Conditioning, *, seeds: Sequence[int], steps: int, guidance: float) -> None:
+def _check(
+    cond: Conditioning,
+    *,
+    seeds: Sequence[int],
+    steps: int,
+    guide: Guidance,
+    source: Source | None,
+) -> None:
     if len(seeds) != len(cond.tokens):
         raise UsageError(
             "one seed is needed for every prompt",
@@ -89,12 +148,12 @@ def _check(cond: Conditioning, *, seeds: Sequence[int], steps: int, guidance: fl
         )
     if steps < 1:
         raise UsageError("too few solver steps", where="sample.steps", got=steps, expected=">= 1")
-    if guidance < 1.0:
+    guide.require_rows(len(seeds))
+    if source is not None and not 0.0 <= source.strength <= 1.0:
         raise UsageError(
-            "guidance below 1 steers away from the prompt",
-            where="sample.guidance",
-            got=guidance,
-            expected=">= 1, where 1 is off",
+            "strength is the part of the steps to make",
+            got=source.strength,
+            expected="0 (the source itself) to 1 (from pure noise)",
         )
 
 

@@ -13,6 +13,7 @@ from sample.folder import TABLE
 from sample.generate import Batch
 from sample.identity import Identity
 from sample.plan import PlannedRow
+from sample.retry import attempt_seed
 from synth.images import grey_to_u8, grid, load_grey, save_png
 from synth.manifest import SyntheticRow, append_jsonl, sha256_text
 
@@ -43,17 +44,34 @@ class Writer:
         self._kept = frozenset(kept)
         self._seen = {(row.model_extra or {}).get("pixel_sha256"): row for row in kept.values()}
 
-    def write(self, planned: Sequence[PlannedRow], batch: Batch) -> list[SyntheticRow]:
-        """Write the images of a batch, then append their rows; return the rows written."""
+    def has_pixels(self, pixel_sha256: str) -> bool:
+        """Whether an image of these pixels is in the dataset."""
+        return pixel_sha256 in self._seen
+
+    def write(
+        self, planned: Sequence[PlannedRow], batch: Batch, attempts: Sequence[int] = ()
+    ) -> list[SyntheticRow]:
+        """Write the images of a batch, then append their rows.
+
+        Args:
+            planned: one row an image.
+            batch: the images.
+            attempts: the attempt that each image is from; by default the first.
+
+        Returns:
+            The rows written.
+        """
         rows = [
-            self._write_image(row, batch, place)
+            self._write_image(row, batch, place, attempts[place] if attempts else 0)
             for place, row in enumerate(planned)
             if row.sample_id not in self._kept
         ]
         append_jsonl(self._folder / TABLE, rows)
         return rows
 
-    def _write_image(self, planned: PlannedRow, batch: Batch, place: int) -> SyntheticRow:
+    def _write_image(
+        self, planned: PlannedRow, batch: Batch, place: int, attempt: int
+    ) -> SyntheticRow:
         grey: NDArray[np.uint8] = batch.image_u8[place, 0].numpy()
         index = batch.start + place
         name = f"images/{index // SHARD:05d}/{planned.sample_id}.png"
@@ -67,9 +85,11 @@ class Writer:
         row = self._row(planned, name=name, grey=grey, filters=filters)
         row = row.model_copy(
             update={
+                "seed": attempt_seed(planned.seed, attempt),
+                "attempt": attempt,
                 "sha256": hashlib.sha256(content).hexdigest(),
                 "pixel_sha256": pixel_sha256,
-                "batch_index": place,
+                "batch_index": 0 if attempt else place,  # one made again was made alone
             }
         )
         self._seen.setdefault(pixel_sha256, row)
@@ -104,7 +124,7 @@ class Writer:
             config_sha256=self._identity.config_sha256,
             solver=self._identity.solver,
             steps=self._identity.steps,
-            guidance=self._identity.guidance,
+            guidance=self._identity.guidance if planned.guidance is None else planned.guidance,
             filters=filters,
             source_sample_id=planned.source_sample_id,
             precision=self._identity.precision,

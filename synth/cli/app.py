@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from synth.config import Config
 
 ORDER = (  # as a user meets them
-    *("demo", "prepare", "check", "train", "ema", "plan", "sample"),
-    *("evaluate", "report", "verify", "label", "doctor"),
+    *("demo", "prepare", "check", "train", "ema", "plan", "sample", "edit", "regenerate"),
+    *("evaluate", "report", "export", "verify", "label", "doctor"),
 )
 
 app = typer.Typer(
@@ -54,7 +54,17 @@ Overrides = Annotated[
 
 def main() -> None:
     """Entry point of the console script ``synth``."""
-    from synth.cli import data, demo, doctor, label, model, score  # noqa: F401  each adds its own
+    from synth.cli import (  # noqa: F401  each adds its own
+        data,
+        demo,
+        doctor,
+        edit,
+        export,
+        label,
+        model,
+        regenerate,
+        score,
+    )
 
     for name in ("TQDM_DISABLE", "HF_HUB_DISABLE_PROGRESS_BARS", "DO_NOT_TRACK"):
         os.environ.setdefault(name, "1")  # one progress display, ours

@@ -8,7 +8,7 @@ needs one integer.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
@@ -154,20 +154,57 @@ class PlanSection(Section):
         return self
 
 
+Solver = Literal["dpm++2m", "ddim", "euler", "unipc", "heun", "euler_ancestral", "ddpm"]
+# At which a solver keeps 95 % of the standard deviation of texture (``sample.solvers``).
+SOLVER_STEPS: dict[str, int | None] = {
+    "dpm++2m": 20,
+    "unipc": 20,
+    "heun": 15,
+    "ddim": 150,
+    "euler": 200,
+    "ddpm": 500,
+    "euler_ancestral": None,  # none does
+}
+
+
 class SampleSection(Section):
     """The labelled synthetic dataset."""
 
     out: Path | None = None  # None: <run.out>/synthetic
     count: PositiveInt = 100
     batch: PositiveInt = 16
-    steps: PositiveInt = 20  # solver steps
+    steps: PositiveInt = 20  # solver steps; where not given or null, the solver's own
     guidance: float = Field(3.0, ge=1.0)  # 1 is off
-    solver: Literal["dpm++2m", "ddim", "euler", "unipc"] = "dpm++2m"
+    guidance_interval: tuple[float, float] = (0.0, 1.0)  # relative times where it acts, 1 is noise
+    guidance_rescale: float = Field(0.0, ge=0.0, le=1.0)  # 0 is off; against over-exposure
+    solver: Solver = "dpm++2m"
+    spacing: Literal["auto", "model"] = "auto"  # model: a flow's times as the stock pipeline's
     plan: PlanSection = PlanSection()
     weights: str | None = None  # None: the run's final weights
     device: Device = "auto"
     precision: Precision = "auto"
     previews: PositiveInt = 32  # images on the preview sheet
+    retries: int = Field(2, ge=0)  # of an image that is not finite, constant or a repetition
+
+    @model_validator(mode="before")
+    @classmethod
+    def _own_steps(cls, values: Any) -> Any:
+        if not isinstance(values, dict) or values.get("steps") is not None:
+            return values
+        solver = str(values.get("solver", "dpm++2m"))
+        steps = SOLVER_STEPS.get(solver, 20)
+        if steps is None:
+            raise ValueError(
+                f"solver `{solver}` needs `steps`: at no practical number does it keep fine texture"
+            )
+        return values | {"steps": steps}
+
+    @model_validator(mode="after")
+    def _interval(self) -> SampleSection:
+        low, high = self.guidance_interval
+        if not 0.0 <= low <= high <= 1.0:
+            raise ValueError("guidance_interval is [low, high] within [0, 1], where 1 is noise")
+        return self
 
 
 class UtilitySection(Section):

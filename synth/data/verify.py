@@ -230,7 +230,8 @@ def _check_info(folder: Path, rows: list[Row]) -> list[Problem]:
         if named:
             text = f"lacks the terms of the sources {', '.join(sorted(named))}"
             problems.append(Problem("info", name, text))
-    if rows and any(row.synthetic != info.synthetic for row in rows):
+    made = info.counts.get("synthetic", len(rows) if info.synthetic else 0)  # of a merged dataset
+    if rows and sum(row.synthetic for row in rows) != made:
         problems.append(Problem("info", name, "real and synthetic are mixed up with the rows"))
     return problems
 

@@ -33,13 +33,18 @@ class ExactFamily:
     size = 16
     weights_sha256 = "a" * 64
 
-    def __init__(self, std: float = 0.1, *, flow: bool = False, shift: float = 1.0) -> None:
+    def __init__(
+        self, std: float = 0.1, *, flow: bool = False, shift: float = 1.0, v: bool = False
+    ) -> None:
         self.std = std
         self.denoiser = nn.Dropout(0.5)
         self.encoded: list[str] = []
         self.passes = 0
-        self.scheduler_config = dict(SCHEDULER)
+        self.scheduler_config: dict[str, object] = dict(SCHEDULER)
         self.process = Process("epsilon", scaled_linear(0.00085, 0.012, 1000))
+        if v:
+            self.process = Process("v_prediction", scaled_linear(0.00085, 0.012, 1000))
+            self.scheduler_config["prediction_type"] = "v_prediction"
         if flow:
             self.process = Process("flow")
             self.scheduler_config = {
@@ -73,7 +78,11 @@ class ExactFamily:
         mean = cond.tokens[..., None]
         excess = (latents - a * mean) / (a**2 * self.std**2 + s**2)
         noise, clean = s * excess, mean + a * self.std**2 * excess
-        return noise if self.process.prediction == "epsilon" else noise - clean
+        return {
+            "epsilon": noise,
+            "v_prediction": a * noise - s * clean,
+            "flow": noise - clean,
+        }[self.process.prediction]
 
     def _amplitudes(self, times: Tensor) -> tuple[Tensor, Tensor]:
         """(a, s), between the trained times by interpolating log σ, as diffusers does."""

@@ -112,6 +112,16 @@ def test_dataset_facts_are_carried(made, config, family):
         assert finding["total"] == finding["real"] + finding["planned"]
 
 
+def test_options_that_are_off_leave_no_trace(made):
+    """A dataset of plain settings stays the same, byte for byte, when new options come."""
+    recorded = json.loads((made / "dataset.json").read_text())["sampling"]
+    assert list(recorded) == [
+        *("solver", "steps", "guidance", "size", "precision", "seed", "images", "plan"),
+        *("weights_sha256", "plan_sha256"),
+    ]
+    assert open_dataset(made).rows[0].config_sha256.startswith("78e6256feaa3")
+
+
 def test_the_card_says_synthetic_and_shows_the_counts(made):
     card = (made / "README.md").read_text()
     assert "Every image in this folder is SYNTHETIC" in card
