@@ -17,6 +17,7 @@ from synth.manifest import read_jsonl
 
 _PREVIEW_SIDE = 800  # pixels
 _SMOOTHING = 0.9
+_HARDEST = 5  # findings named with their validation loss
 _SMOOTH_FROM = 30  # steps; fewer are shown as they are
 
 
@@ -107,6 +108,8 @@ def _facts(
             pairs.append((name, f"{number(values[0], 4)} → {number(values[-1], 4)}"))
         elif values:
             pairs.append((name, number(values[0], 4)))
+    if hardest := _hardest(facts.get("validation") or {}):
+        pairs.append(("validation loss, hardest findings", hardest))
     if finite(facts.get("trainable_parameters")) is not None:
         millions = facts["trainable_parameters"] / 1e6
         pairs.append(("trainable parameters", f"{number(millions, 2)} M"))
@@ -116,6 +119,17 @@ def _facts(
         if facts.get(key):
             pairs.append((key, str(facts[key])))
     return tuple(pairs)
+
+
+def _hardest(validation: Mapping[str, Any]) -> str:
+    """``hernia 0.1310 (n = 4), …``: of the averaged weights, the largest first."""
+    losses = [
+        (-loss, name, found["images"])
+        for name, found in (validation.get("by_finding") or {}).items()
+        if (loss := finite(found.get("loss_ema"))) is not None
+    ]
+    shown = sorted(losses)[:_HARDEST]
+    return ", ".join(f"{name} {number(-loss, 4)} (n = {count(n)})" for loss, name, n in shown)
 
 
 def duration(seconds: float) -> str:

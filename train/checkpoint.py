@@ -7,24 +7,26 @@
         state.json              counters and what the run depends on
         manifest.json           size and SHA-256 of each of the above
 
-Nothing is pickled. A damaged checkpoint is passed over and the one before it used.
+Nothing is pickled, and no file but these is opened. A damaged checkpoint is passed over and the one
+before it used; an older one is deleted only after the newer was read back.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from synth.errors import SynthError
 from synth.manifest import sha256_file
+from train.commit import discard, put_in_place, staging_for, sync_folder
 
 MANIFEST = "manifest.json"
 _STATE = "state.json"
@@ -61,32 +63,21 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint, *, keep: int) -> Path:
         SynthError: what was written does not read back; older checkpoints are kept.
     """
     target = folder / str(checkpoint.state["images_seen"])
-    staging = folder / f".{target.name}.{os.getpid()}.staging"
-    shutil.rmtree(staging, ignore_errors=True)
-    staging.mkdir(parents=True)
-    for name in _TENSORS:
-        tensors = {key: _plain(t) for key, t in getattr(checkpoint, name).items()}
-        save_file(tensors, staging / f"{name}.safetensors")
-    (staging / _STATE).write_text(json.dumps(dict(checkpoint.state), indent=2) + "\n", "utf-8")
-    _write_manifest(staging)
-    _commit(staging, target)
-    if problem := find_damage(target):
-        raise SynthError("the checkpoint does not read back", where=target, got=problem)
+    staging = staging_for(target)
+    try:
+        _write(staging, checkpoint)
+        if problem := find_damage(staging):
+            raise SynthError("the checkpoint does not read back", where=target, got=problem)
+        put_in_place(staging, target)
+    finally:  # a full disk gets its room back
+        shutil.rmtree(staging, ignore_errors=True)
     _prune(folder, target, keep)
     return target
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Remove ``.NAME.PID.staging`` folders of processes that are gone; the caller holds the run."""
-    for path in folder.glob(".*.staging"):
-        pid = path.name.split(".")[-2]
-        if pid.isdigit() and not _is_alive(int(pid)):
-            shutil.rmtree(path)
-
-
 def checkpoints(folder: Path) -> list[Path]:
     """The checkpoint folders, oldest first, sound or not."""
-    found = [path for path in folder.glob("*") if path.name.isdigit()]
+    found = [path for path in folder.glob("*") if path.name.isdecimal()]
     return sorted(found, key=lambda path: int(path.name))
 
 
@@ -112,46 +103,55 @@ def load_latest(folder: Path, note: Callable[[str], None]) -> Checkpoint | None:
 
 
 def find_damage(path: Path) -> str:
-    """What is wrong with a checkpoint, or an empty string."""
+    """What is wrong with a checkpoint, or an empty string; reads every byte of it."""
     try:
         files = json.loads((path / MANIFEST).read_text("utf-8"))["files"]
+        wanted = {name: (facts["bytes"], facts["sha256"]) for name, facts in files.items()}
     except OSError:
         return "its manifest is missing"
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, AttributeError):
         return "its manifest is not what was written"
-    if set(files) != _FILES:
-        return f"its manifest lists {', '.join(sorted(files)) or 'nothing'}"
-    for name, facts in files.items():
-        file = path / name
-        if not file.is_file():
-            return f"{name} is missing"
-        if file.stat().st_size != facts["bytes"]:
-            return f"{name} has {file.stat().st_size} bytes instead of {facts['bytes']}"
-        if sha256_file(file) != facts["sha256"]:
-            return f"{name} does not match its SHA-256"
+    if set(wanted) != _FILES:
+        return f"its manifest lists {', '.join(sorted(wanted)) or 'nothing'}"
+    for name, (size, digest) in wanted.items():
+        try:
+            problem = _find_file_damage(path / name, size, digest)
+        except OSError as error:  # a bad sector, a folder in its place
+            problem = f"{name} cannot be read: {error.strerror}"
+        if problem:
+            return problem
+    return ""
+
+
+def _find_file_damage(file: Path, size: int, digest: str) -> str:
+    """What is wrong with one file; a hash that fits does not make it of the right kind."""
+    if not file.is_file():
+        return f"{file.name} is missing"
+    if file.stat().st_size != size:
+        return f"{file.name} has {file.stat().st_size} bytes instead of {size}"
+    if sha256_file(file) != digest:
+        return f"{file.name} does not match its SHA-256"
+    try:
+        if file.name == _STATE:
+            int(json.loads(file.read_text("utf-8"))["images_seen"])
+        else:
+            with safe_open(file, framework="pt"):
+                pass
+    except (ValueError, TypeError, KeyError, SafetensorError):
+        return f"{file.name} is not what a checkpoint holds"
     return ""
 
 
 def _prune(folder: Path, target: Path, keep: int) -> None:
     """Delete what is older than ``target``; a damaged one counts for nothing, however new."""
-    found = checkpoints(folder)
-    sound = [path for path in found if path != target and not find_damage(path)]
-    kept = sound[max(0, len(sound) - keep + 1) :]
-    for path in found:
-        if int(path.name) < int(target.name) and path not in kept:
-            shutil.rmtree(path)
-
-
-def _is_alive(pid: int) -> bool:
-    if os.name != "posix":  # signal 0 is no question elsewhere
-        return True
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):  # of another user, or no process id at all
-        return True
-    return True
+    sound = 1
+    for path in reversed(checkpoints(folder)):
+        if int(path.name) >= int(target.name):
+            continue
+        if sound < keep and not find_damage(path):
+            sound += 1
+        else:
+            discard(path)
 
 
 def _read(path: Path) -> Checkpoint:
@@ -159,33 +159,18 @@ def _read(path: Path) -> Checkpoint:
     return Checkpoint(**parts, state=json.loads((path / _STATE).read_text("utf-8")))
 
 
-def _plain(tensor: Tensor) -> Tensor:
-    return tensor.detach().cpu().contiguous()
-
-
-def _write_manifest(staging: Path) -> None:
+def _write(staging: Path, checkpoint: Checkpoint) -> None:
+    """All files and then their manifest, flushed to disk."""
+    staging.mkdir(parents=True)
+    for name in _TENSORS:
+        tensors = {key: _plain(t) for key, t in getattr(checkpoint, name).items()}
+        save_file(tensors, staging / f"{name}.safetensors")
+    (staging / _STATE).write_text(json.dumps(dict(checkpoint.state), indent=2) + "\n", "utf-8")
     files = sorted(path for path in staging.iterdir())
     facts = {p.name: {"bytes": p.stat().st_size, "sha256": sha256_file(p)} for p in files}
     (staging / MANIFEST).write_text(json.dumps({"files": facts}, indent=2) + "\n", "utf-8")
+    sync_folder(staging)
 
 
-def _commit(staging: Path, target: Path) -> None:
-    """Flush every file to disk, then make the folder appear under its name at once."""
-    for path in staging.iterdir():
-        with path.open("rb+") as file:
-            os.fsync(file.fileno())
-    _sync_folder(staging)
-    if target.exists():  # damaged, or of a run that went back: the new one is whole
-        shutil.rmtree(target)
-    staging.replace(target)
-    _sync_folder(target.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name != "posix":  # folders cannot be opened elsewhere
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+def _plain(tensor: Tensor) -> Tensor:
+    return tensor.detach().cpu().contiguous()

@@ -1,8 +1,11 @@
-"""The end of a run: the exported pipeline and the facts beside it."""
+"""The end of a run: the exported pipeline and the facts beside it.
+
+``weights/SHA256SUMS`` lists the pipeline's files, and ``run.json`` holds that list's own hash: so a
+run whose weights were changed or partly deleted afterwards is not taken for a finished one.
+"""
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -11,10 +14,14 @@ from synth.config import config_sha256
 from synth.data.card import source_table
 from synth.families.base import Family
 from synth.families.device import select_precision
-from synth.manifest import write_bytes, write_json
+from synth.manifest import sha256_file, write_bytes, write_json, write_sha256sums
 from synth.provenance import versions
+from train.commit import put_in_place, staging_for, sync_folder
 from train.folder import split_sha256
 from train.session import Session, unwrapped, validate
+
+_SUMS = "SHA256SUMS"
+_CARD = "README.md"  # the user's to edit
 
 
 def finish(session: Session) -> dict[str, Any]:
@@ -27,6 +34,7 @@ def finish(session: Session) -> dict[str, Any]:
         weights = session.config.run.out / "weights"
         with unwrapped(session), session.training.ema.swapped_in():
             facts["weights_sha256"] = _export(session.family, weights, _card(session))
+        facts["weights_sums_sha256"] = sha256_file(weights / _SUMS)
         facts["seconds"] = round(session.seconds, 3)
         write_json(session.config.run.out / "run.json", facts)
         session.progress.note(f"{weights}: a diffusers pipeline")
@@ -36,14 +44,37 @@ def finish(session: Session) -> dict[str, Any]:
 
 def _export(family: Family, weights: Path, card: str) -> str:
     """Write the pipeline beside, then swap: ``weights`` is whole whenever it is there."""
-    staging = weights.with_name(f".weights.{os.getpid()}.staging")
-    shutil.rmtree(staging, ignore_errors=True)
-    digest = family.export(staging)
-    write_bytes(staging / "README.md", card.encode())
-    if weights.exists():  # of the same run, trained for fewer steps
-        shutil.rmtree(weights)
-    staging.replace(weights)
+    staging = staging_for(weights)
+    try:
+        digest = family.export(staging)
+        write_bytes(staging / _CARD, card.encode())
+        write_sha256sums(staging, exclude=[_CARD])
+        sync_folder(staging)
+        put_in_place(staging, weights)  # over those of the same run after fewer steps
+    finally:  # a full disk gets its room back
+        shutil.rmtree(staging, ignore_errors=True)
     return digest
+
+
+def find_change(weights: Path, sums_sha256: str) -> str:
+    """What is no longer as it was exported, or an empty string; reads every byte.
+
+    Args:
+        weights: the exported pipeline.
+        sums_sha256: hash of its list of files; empty where an earlier version wrote none.
+    """
+    if not sums_sha256:
+        return "" if (weights / "model_index.json").is_file() else "model_index.json is missing"
+    sums = weights / _SUMS
+    if not sums.is_file() or sha256_file(sums) != sums_sha256:
+        return f"{_SUMS} is not the one of this run"
+    for line in sums.read_text("utf-8").splitlines():
+        digest, _, name = line.partition("  ")
+        if not (weights / name).is_file():
+            return f"{name} is missing"
+        if sha256_file(weights / name) != digest:
+            return f"{name} has changed"
+    return ""
 
 
 def _card(session: Session) -> str:

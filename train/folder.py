@@ -2,8 +2,9 @@
 
 config.yaml              the resolved configuration, written first
 log.jsonl                steps, validations, resumes
+tensorboard/             the same as event files, with train.tracker=tensorboard
 checkpoints/<images_seen>/
-previews/<images_seen>.png
+previews/<images_seen>.png, .json
 cache/                   latents and text embeddings
 ema/                     snapshots of the averages that `synth ema` combines
 weights/                 the final export: a plain diffusers pipeline
@@ -37,8 +38,10 @@ FREE_KEYS = {
     "train.validate_every",
     "train.preview_every",
     "train.preview_prompts",
+    "train.tracker",
     "train.checkpoint_every",
     "train.keep_checkpoints",
+    "train.cache",
     "train.ema.snapshot_every",
 }
 _FREE_SECTIONS = ("sample", "metrics")
@@ -72,16 +75,28 @@ def write_config(config: Config) -> None:
 
     Raises:
         UsageError: the folder holds a run of a configuration that differs in what it trains.
-        SynthError: it holds a finished run on another training split.
+        SynthError: it holds a finished run on another training split, or a damaged file.
     """
     path = config.run.out / "config.yaml"
     text = dump_config(config)
     if path.is_file():
-        old, new = yaml.safe_load(path.read_text("utf-8")), yaml.safe_load(text)
+        old, new = _read_config(path), yaml.safe_load(text)
         _refuse_difference(path, old, new)
         if old["data"]["dataset"] != new["data"]["dataset"]:
             _refuse_other_split(config)
     write_bytes(path, text.encode())
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    try:
+        config = Config.model_validate(yaml.safe_load(path.read_text("utf-8")))
+    except (ValueError, yaml.YAMLError):  # pydantic's error is a ValueError
+        raise SynthError(
+            "not the configuration that a run wrote",
+            where=path,
+            fix="Restore it; or delete it, if this run was begun with the present settings.",
+        ) from None
+    return config.model_dump(mode="json")
 
 
 def split_sha256(dataset: Dataset) -> str:
@@ -90,13 +105,21 @@ def split_sha256(dataset: Dataset) -> str:
     return sha256_text(json.dumps([[r.sample_id, r.sha256, r.text_used or r.text] for r in rows]))
 
 
+def read_facts(run: Path) -> dict[str, Any] | None:
+    """``run.json``, or None where there is none that can be read."""
+    try:
+        facts = json.loads((run / "run.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+    return facts if isinstance(facts, dict) and "images_seen" in facts else None
+
+
 def _refuse_other_split(config: Config) -> None:
     """A finished run opens no checkpoint, whose fingerprint would tell."""
-    path = config.run.out / "run.json"
-    if not path.is_file():
+    facts = read_facts(config.run.out)
+    if facts is None:
         return
-    recorded = json.loads(path.read_text("utf-8")).get("train_split_sha256")
-    if recorded != split_sha256(open_dataset(config.data.dataset)):
+    if facts.get("train_split_sha256") != split_sha256(open_dataset(config.data.dataset)):
         raise SynthError(
             "the training split is not the one this run began with",
             where=config.data.dataset,

@@ -16,7 +16,8 @@ from synth.config.schema import TrainSection
 from synth.diffusion.process import Process
 from synth.errors import SynthError
 from synth.families.base import Family
-from train.batches import Batch, BatchMaker, Example
+from train.backoff import with_backoff
+from train.batches import Batch, BatchMaker, Example, Presentation
 from train.checkpoint import Checkpoint
 from train.ema import Ema, effective_decay, flatten, unflatten
 from train.optim import (
@@ -44,6 +45,7 @@ class Step:
         grad_norm: global gradient norm before clipping.
         seconds: wall time of the step.
         skipped: whether the update was left out because it was not finite.
+        lowered_to: the micro-batch from this step on, where memory ran out in it.
     """
 
     index: int
@@ -53,6 +55,7 @@ class Step:
     grad_norm: float
     seconds: float
     skipped: bool = False
+    lowered_to: int | None = None
 
 
 class Training:
@@ -72,6 +75,7 @@ class Training:
         optimizer = make_optimizer(self.trainable, settings.optim)
         family.denoiser, self.optimizer = accelerator.prepare(family.denoiser, optimizer)
         self.images_seen = 0
+        self.micro = settings.micro_batch  # lowered where memory runs out
         self.skipped = 0
         self.skipped_in_a_row = 0
 
@@ -84,6 +88,7 @@ class Training:
             optimizer=optimizer_tensors(self.optimizer.optimizer, self.trainable),
             state={
                 "images_seen": self.images_seen,
+                "micro_batch": self.micro,
                 "skipped": self.skipped,
                 "skipped_in_a_row": self.skipped_in_a_row,
                 "scaler": scaler.state_dict() if scaler else None,
@@ -98,7 +103,8 @@ class Training:
         Raises:
             SynthError: it is of a model with other trainable parameters.
         """
-        if checkpoint.weights.keys() != {name for name, _ in self.trainable}:
+        shapes = {name: tensor.shape for name, tensor in checkpoint.weights.items()}
+        if shapes != {name: parameter.shape for name, parameter in self.trainable}:
             raise SynthError("the checkpoint is of a model with other trainable parameters")
         for name, parameter in self.trainable:
             parameter.copy_(checkpoint.weights[name])
@@ -108,10 +114,20 @@ class Training:
             self.profiles[width].restore(tensors)
         restore_optimizer(self.optimizer.optimizer, self.trainable, checkpoint.optimizer)
         self.images_seen = checkpoint.state["images_seen"]
+        self.micro = checkpoint.state.get("micro_batch", self.micro)  # absent in older ones
         self.skipped = checkpoint.state["skipped"]
         self.skipped_in_a_row = checkpoint.state["skipped_in_a_row"]
         if self.accelerator.scaler and checkpoint.state["scaler"]:
             self.accelerator.scaler.load_state_dict(checkpoint.state["scaler"])
+
+
+def checkpoint_bytes(training: Training) -> int:
+    """How large a checkpoint will be: parameters, averages and AdamW's two moments."""
+    moment = 1 if training.settings.optim.kind == "adamw8bit" else 4
+    copies = 2 + len(training.profiles)
+    numbers = sum(parameter.numel() for _, parameter in training.trainable)
+    headers = sum(len(name) + 128 for name, _ in training.trainable) * (copies + 3)
+    return numbers * (4 * copies + 2 * moment) + headers
 
 
 def fit(
@@ -123,33 +139,41 @@ def fit(
         SynthError: ``MAX_SKIPPED`` steps in a row had no finite gradient.
     """
     settings, accelerator = training.settings, training.accelerator
+
+    def presented(first: int) -> list[Presentation]:
+        rank, world = accelerator.process_index, accelerator.num_processes
+        mine = range(first + rank, first + settings.batch, world)
+        return [(examples[order.row(position)], position) for position in mine]
+
+    coming: list[Presentation] = []
     while training.images_seen < settings.steps * settings.batch:
         started = time.perf_counter()
-        rank, world = accelerator.process_index, accelerator.num_processes
-        first = training.images_seen
-        mine = range(first + rank, first + settings.batch, world)
-        step = _step(training, [(examples[order.row(p)], p) for p in mine], batches)
+        now = coming or presented(training.images_seen)
+        after = training.images_seen + settings.batch
+        coming = presented(after) if after < settings.steps * settings.batch else []
+        step = _step(training, now, coming, batches)
         yield Step(**step, seconds=time.perf_counter() - started)
 
 
 def _step(
-    training: Training, presentations: Sequence[tuple[Example, int]], batches: BatchMaker
+    training: Training,
+    presentations: Sequence[Presentation],
+    coming: Sequence[Presentation],
+    batches: BatchMaker,
 ) -> dict[str, Any]:
     """One update: loss = Σ w·mse / N over the global batch, whatever the micro-batch."""
     settings, accelerator, optimizer = training.settings, training.accelerator, training.optimizer
     lr = learning_rate(training.images_seen, settings)
     for group in optimizer.param_groups:
         group["lr"] = lr
-    micro = settings.micro_batch or len(presentations)
-    total = torch.zeros((), device=accelerator.device)
-    for start in range(0, len(presentations), micro):
-        last = start + micro >= len(presentations)
-        batch = batches.draw(presentations[start : start + micro])
-        with _sync(training, last):
-            loss = batch_loss(training.family, batch, settings.min_snr_gamma).sum() / settings.batch
-            # Processes average their gradients; times their number, that is the global sum.
-            accelerator.backward(loss * accelerator.num_processes)
-        total += loss.detach()
+    micro = training.micro or len(presentations)
+
+    def attempt(size: int) -> Tensor:
+        return _gradients(training, presentations, coming, batches, size)
+
+    total, fitted = with_backoff(attempt, len(presentations), micro, optimizer, accelerator)
+    lowered_to = fitted if fitted != micro else None
+    training.micro = lowered_to or training.micro
     parameters = [parameter for _, parameter in training.trainable]
     _share_rest(training)
     norm = float(accelerator.clip_grad_norm_(parameters, settings.optim.clip))
@@ -166,7 +190,30 @@ def _step(
     return {"index": index, "images_seen": training.images_seen, "loss": mean, "lr": lr} | {
         "grad_norm": norm,
         "skipped": not finite,
+        "lowered_to": lowered_to,
     }
+
+
+def _gradients(
+    training: Training,
+    presentations: Sequence[Presentation],
+    coming: Sequence[Presentation],
+    batches: BatchMaker,
+    micro: int,
+) -> Tensor:
+    """Add up the gradients of a step, ``micro`` images at a time; returns its loss."""
+    settings, accelerator = training.settings, training.accelerator
+    total = torch.zeros((), device=accelerator.device)
+    for start in range(0, len(presentations), micro):
+        last = start + micro >= len(presentations)
+        batch = batches.draw(presentations[start : start + micro])
+        batches.announce(coming[:micro] if last else presentations[start + micro :][:micro])
+        with _sync(training, last):
+            loss = batch_loss(training.family, batch, settings.min_snr_gamma).sum() / settings.batch
+            # Processes average their gradients; times their number, that is the global sum.
+            accelerator.backward(loss * accelerator.num_processes)
+        total += loss.detach()
+    return total
 
 
 def _average(training: Training) -> None:

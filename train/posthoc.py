@@ -10,6 +10,7 @@ suppresses rare findings when long, is chosen by looking at results.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -107,6 +108,8 @@ def save_snapshot(
     save_file(
         {name: t.detach().cpu().half().contiguous() for name, t in average.items()}, temporary
     )
+    with temporary.open("rb+") as file:
+        os.fsync(file.fileno())
     temporary.replace(path)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,74 +12,191 @@ import torch
 
 from synth.config.schema import SampleSection
 from synth.families.base import Family
+from synth.families.facts import UNKNOWN, facts_of
 from synth.images import grid, save_png
-from synth.manifest import Row
+from synth.manifest import Label, Row, write_json
 from synth.seeding import seed_from
 from train.batches import BatchMaker, Example
 from train.loop import batch_loss
 
-PREVIEWS = 8
+PREVIEWS = 8  # at least, where there are as many prompts
+MOST_PREVIEWS = 24
 VALIDATION_IMAGES = 64
 VALIDATION_TIMES = 4
+FINDING_IMAGES = 4  # that show a finding, beyond the first images where those are too few
 _COLUMNS = 4
 
 
-def preview_prompts(rows: Sequence[Row]) -> tuple[str, ...]:
-    """Up to ``PREVIEWS`` distinct prompts that show as many findings as possible.
+@dataclass(frozen=True)
+class Preview:
+    """What one image of the grid is made from.
 
-    Each finding in turn, rarest first, gives its first row; the first rows fill what remains.
+    Attributes:
+        prompt: the text.
+        sample_id: of the row it is from; None for a prompt of the user.
+        findings: that the row shows.
+        facts: its categories, for a model that has conditions.
     """
-    by_finding: dict[str, list[str]] = {}
+
+    prompt: str
+    sample_id: str | None = None
+    findings: tuple[str, ...] = ()
+    facts: tuple[int, ...] = ()
+
+
+def choose_previews(
+    rows: Sequence[Row], asked: Sequence[str] = (), conditions: Sequence[str] = ()
+) -> tuple[Preview, ...]:
+    """The prompts a configuration asks for, or one for every finding, rarest first.
+
+    A finding is shown by the row with the fewest others; the first rows fill up to ``PREVIEWS``.
+
+    Args:
+        rows: to choose from.
+        asked: prompts of the user, taken as they are.
+        conditions: of the model; rows bring theirs, a user's prompts have none.
+    """
+    if asked:
+        unknown = (UNKNOWN,) * len(conditions)
+        return tuple(Preview(prompt, facts=unknown) for prompt in asked)
+    shown: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
-        for name, value in row.labels.items():
-            if value == 1:
-                by_finding.setdefault(name, []).append(row.text_used or row.text)
-    rarest = sorted(by_finding, key=lambda name: (len(by_finding[name]), name))
-    chosen: list[str] = []
-    for name in rarest:
-        chosen += [text for text in by_finding[name] if text not in chosen][:1]
-    chosen += [row.text_used or row.text for row in rows]
-    return tuple(dict.fromkeys(chosen))[:PREVIEWS]
+        for name in _findings(row.labels):
+            shown[name].append(row)
+    chosen: dict[str, Row] = {}
+    for name in sorted(shown, key=lambda name: (len(shown[name]), name)):
+        clearest = sorted(shown[name], key=lambda row: len(_findings(row.labels)))
+        for row in [row for row in clearest if _text(row) not in chosen][:1]:
+            chosen[_text(row)] = row
+    for row in rows:
+        if len(chosen) >= PREVIEWS:
+            break
+        chosen.setdefault(_text(row), row)
+    return tuple(
+        Preview(text, row.sample_id, _findings(row.labels), facts_of(row, conditions))
+        for text, row in list(chosen.items())[:MOST_PREVIEWS]
+    )
 
 
 def write_preview(
     family: Family,
-    prompts: Sequence[str],
+    previews: Sequence[Preview],
     path: Path,
     *,
     settings: SampleSection,
     seed: int,
     size: int,
 ) -> None:
-    """Make one image a prompt, always from the same noise, and write them as one PNG."""
-    from sample.generate import generate_images
+    """Make one image a prompt, always from the same noise, and write them as one PNG.
 
-    seeds = [seed_from("preview", seed, index) for index in range(len(prompts))]
-    small = settings.model_copy(update={"batch": min(settings.batch, len(prompts))})
-    images = generate_images(family, prompts, seeds=seeds, settings=small, size=size)
-    grey = torch.cat([batch.float().mean(dim=1) for batch in images])
-    save_png(path, grid(grey.round().numpy().astype(np.uint8), min(_COLUMNS, len(prompts))))
+    A JSON file beside it, of the same name, says what each image shows, row by row of the grid.
+    """
+    from sample.generate import generate_batches, require_finite
+
+    seeds = [seed_from("preview", seed, index) for index in range(len(previews))]
+    small = settings.model_copy(update={"batch": min(settings.batch, len(previews))})
+    grey = []
+    for batch in generate_batches(
+        family,
+        [preview.prompt for preview in previews],
+        seeds=seeds,
+        settings=small,
+        size=size,
+        facts=[preview.facts for preview in previews],
+    ):
+        require_finite(batch)
+        grey.append(batch.image_u8.float().mean(dim=1))
+    columns = min(_COLUMNS, len(previews))
+    save_png(path, grid(torch.cat(grey).round().numpy().astype(np.uint8), columns))
+    images = [
+        {"prompt": p.prompt, "findings": p.findings, "sample_id": p.sample_id, "seed": s}
+        for p, s in zip(previews, seeds, strict=True)
+    ]
+    write_json(path.with_suffix(".json"), {"columns": columns, "images": images})
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Losses at fixed noise and times: comparable along a run, not between findings of two runs.
+
+    Attributes:
+        loss: mean over the first ``VALIDATION_IMAGES`` images.
+        by_finding: mean over the images that show a finding, and how many those are.
+    """
+
+    loss: float
+    by_finding: dict[str, tuple[float, int]]
 
 
 @torch.no_grad()
-def validation_loss(
-    family: Family, examples: Sequence[Example], batches: BatchMaker, *, batch: int
-) -> float:
-    """Unweighted loss over fixed images × fixed times × fixed noise: comparable along a run.
+def validation_losses(
+    family: Family,
+    examples: Sequence[Example],
+    batches: BatchMaker,
+    *,
+    batch: int,
+    labels: Mapping[str, Mapping[str, Label]] | None = None,
+) -> Validation:
+    """Unweighted loss over fixed images × fixed times × fixed noise.
 
     Args:
         family: the model.
-        examples: the validation images; the first ``VALIDATION_IMAGES`` are used.
+        examples: the validation images; the first ``VALIDATION_IMAGES`` are used, and of every
+            finding that they show too rarely up to ``FINDING_IMAGES`` of the others.
         batches: gives the fixed batches.
         batch: images a forward pass.
+        labels: of the images, by sample id; without, no finding is told apart.
     """
-    chosen = examples[:VALIDATION_IMAGES]
-    items = [
-        (example, (k + (i + 0.5) / len(chosen)) / VALIDATION_TIMES)
-        for i, example in enumerate(chosen)
-        for k in range(VALIDATION_TIMES)
-    ]
-    total = 0.0
-    for start in range(0, len(items), batch):
-        total += float(batch_loss(family, batches.fixed(items[start : start + batch]), None).sum())
-    return total / len(items)
+    labels = labels or {}
+    first, others = examples[:VALIDATION_IMAGES], examples[VALIDATION_IMAGES:]
+    further = _further(first, others, labels)
+    total, of_image = 0.0, defaultdict[str, float](float)
+    for chosen in (first, further):  # apart, so that the loss is the same with labels or without
+        items = list(_items(chosen))
+        for start in range(0, len(items), batch):
+            part = items[start : start + batch]
+            losses = batch_loss(family, batches.fixed(part), None)
+            total += float(losses.sum()) if chosen is first else 0.0
+            for (example, _), loss in zip(part, losses.tolist(), strict=True):
+                of_image[example.sample_id] += loss / VALIDATION_TIMES
+    shown: dict[str, list[float]] = defaultdict(list)
+    for sample_id, loss in of_image.items():
+        for finding in _findings(labels.get(sample_id, {})):
+            shown[finding].append(loss)
+    by_finding = {name: (sum(shown[name]) / len(shown[name]), len(shown[name])) for name in shown}
+    return Validation(total / (len(first) * VALIDATION_TIMES), dict(sorted(by_finding.items())))
+
+
+def _items(chosen: Sequence[Example]) -> Iterator[tuple[Example, float]]:
+    """Every image at one time of each quarter, spread within it over the images."""
+    for i, example in enumerate(chosen):
+        for k in range(VALIDATION_TIMES):
+            yield example, (k + (i + 0.5) / len(chosen)) / VALIDATION_TIMES
+
+
+def _further(
+    first: Sequence[Example],
+    others: Sequence[Example],
+    labels: Mapping[str, Mapping[str, Label]],
+) -> list[Example]:
+    """Images that bring every finding to ``FINDING_IMAGES``, as far as there are any."""
+    count: dict[str, int] = defaultdict(int)
+    for example in first:
+        for finding in _findings(labels.get(example.sample_id, {})):
+            count[finding] += 1
+    chosen = []
+    for example in others:
+        shows = _findings(labels.get(example.sample_id, {}))
+        if any(count[finding] < FINDING_IMAGES for finding in shows):
+            chosen.append(example)
+            for finding in shows:
+                count[finding] += 1
+    return chosen
+
+
+def _findings(labels: Mapping[str, Label]) -> tuple[str, ...]:
+    return tuple(name for name, value in labels.items() if value == 1)
+
+
+def _text(row: Row) -> str:
+    return row.text_used or row.text

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Generator
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from synth.config.schema import Config
 from synth.errors import Interrupted
 from synth.progress import Progress, Silent
 from train import loop
-from train.finish import finish
-from train.folder import locked, write_config
+from train.disk import disk_errors
+from train.finish import find_change, finish
+from train.folder import locked, read_facts, write_config
 from train.loop import Step
 from train.order import Order, sampling_probabilities
 from train.session import Session, checkpoint, open_session, preview, snapshot, validate
@@ -71,28 +73,29 @@ def fit(config: Config, progress: Progress | None = None) -> Generator[Step, Non
 
     Leaving it early keeps the last checkpoint; what came after is done again.
     """
-    progress = progress or Silent()
     folder = config.run.out
     main = int(os.environ.get("RANK", "0")) == 0
-    with locked(folder) if main else nullcontext():
+    progress = progress if progress and main else Silent()
+    with disk_errors(folder), locked(folder) if main else nullcontext():
         if main:
             write_config(config)
-        if done := _finished(config):
+        if done := _finished(config, progress):
             progress.note(f"{folder}: already trained, {done.steps} steps")
             return done
-        with stop_on_signal() as stop:
-            session = open_session(config, progress)
+        session = open_session(config, progress)  # a signal here ends it: the cache keeps its work
+        with closing(session.log), stop_on_signal() as stop:
             yield from _train(session, stop)
             return _result(config, finish(session))
 
 
-def _finished(config: Config) -> RunResult | None:
-    """The result, when the folder already holds a run of this length with its export."""
-    path, weights = config.run.out / "run.json", config.run.out / "weights"
-    if not (path.is_file() and (weights / "model_index.json").is_file()):
+def _finished(config: Config, progress: Progress) -> RunResult | None:
+    """The result, when the folder already holds a run of this length with its whole export."""
+    facts = read_facts(config.run.out)
+    if facts is None or facts["images_seen"] < config.train.steps * config.train.batch:
         return None
-    facts = json.loads(path.read_text("utf-8"))
-    if facts["images_seen"] < config.train.steps * config.train.batch:
+    weights = config.run.out / "weights"
+    if change := find_change(weights, facts.get("weights_sums_sha256", "")):
+        progress.note(f"{weights}: {change}; exporting again")
         return None
     return _result(config, facts)
 
@@ -112,7 +115,8 @@ def _train(session: Session, stop: StopRequest) -> Generator[Step, None, None]:
     for step in loop.fit(session.training, examples.train, order, examples.batches):
         last = step.index >= train.steps
         _log_step(session, step, last=last)
-        session.progress.update(step.index, train.steps, f"loss {step.loss:.4f}")
+        pace = session.watch.words(step.loss, step.seconds, train.batch)
+        session.progress.update(step.index, train.steps, pace)
         if last or step.index % train.validate_every == 0:
             validate(session)
         if last or step.index % train.preview_every == 0:
@@ -123,18 +127,38 @@ def _train(session: Session, stop: StopRequest) -> Generator[Step, None, None]:
         if due:
             checkpoint(session)
         yield step
-        if stop and not last:
+        if not last and _stopping(session, stop):
             if not due:
                 checkpoint(session)
             raise Interrupted(
-                f"stopped by {stop.signal} after {step.images_seen} images",
+                f"stopped by {stop.signal or 'a signal'} after {step.images_seen} images",
                 where=session.config.run.out,
                 fix="The same command continues.",
             )
 
 
+def _stopping(session: Session, stop: StopRequest) -> bool:
+    """Whether a signal came to any process: all must leave after the same step."""
+    accelerator = session.accelerator
+    if accelerator.num_processes == 1:
+        return bool(stop)
+    asked = torch.tensor(float(bool(stop)), device=accelerator.device)
+    return float(accelerator.reduce(asked, reduction="sum")) > 0
+
+
 def _log_step(session: Session, step: Step, *, last: bool) -> None:
     """One row every ``log_every`` steps: mean loss and seconds since the row before."""
+    if step.lowered_to:
+        session.log.write(
+            "backoff",
+            step=step.index,
+            images_seen=step.images_seen,
+            micro_batch=step.lowered_to,
+        )
+        session.progress.note(
+            f"step {step.index}: out of memory, repeated and continued with "
+            f"train.micro_batch={step.lowered_to}; the mathematics is the same"
+        )
     if step.skipped:
         session.log.write(
             "skipped", step=step.index, images_seen=step.images_seen, loss=_finite(step.loss)

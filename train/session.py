@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,12 +20,21 @@ from synth.families.base import Family
 from synth.families.device import select_device, select_precision
 from synth.manifest import Dataset, open_dataset
 from synth.progress import Progress
-from train.checkpoint import Checkpoint, load_latest, remove_leftovers, save_checkpoint
+from train.checkpoint import Checkpoint, checkpoints, load_latest, save_checkpoint
+from train.commit import remove_leftovers
+from train.disk import require_space
 from train.examples import Examples, build_examples
-from train.log import Log
-from train.loop import Step, Training
+from train.log import Log, Watch
+from train.loop import Step, Training, checkpoint_bytes
 from train.posthoc import save_snapshot
-from train.preview import preview_prompts, validation_loss, write_preview
+from train.preview import (
+    Preview,
+    Validation,
+    choose_previews,
+    validation_losses,
+    write_preview,
+)
+from train.tracker import open_tracker
 
 
 @dataclass
@@ -39,11 +49,12 @@ class Session:
     training: Training
     log: Log
     progress: Progress
-    prompts: tuple[str, ...]
+    previews: tuple[Preview, ...]
     started: float = field(default_factory=time.perf_counter)
     seconds_before: float = 0.0
     losses: list[Step] = field(default_factory=list)
-    validation: dict[str, float] = field(default_factory=dict)
+    watch: Watch = field(default_factory=Watch)
+    validation: dict[str, Any] = field(default_factory=dict)
 
     @property
     def seconds(self) -> float:
@@ -60,17 +71,17 @@ def open_session(config: Config, progress: Progress) -> Session:
             remove_leftovers(folder)
     progress.stage("loading the model")
     family = load_family(config.model, device=accelerator.device, dtype=torch.float32)
-    with accelerator.main_process_first():  # the others then find everything in the cache
-        examples = build_examples(
-            config,
-            dataset,
-            family,
-            folder=config.run.out / "cache",
-            device=accelerator.device,
-            progress=progress,
-        )
+    examples = build_examples(  # processes share the work of filling the cache
+        config,
+        dataset,
+        family,
+        folder=config.train.cache or config.run.out / "cache",
+        device=accelerator.device,
+        progress=progress,
+    )
     rows = dataset.split("val") or dataset.split("train")
-    log = Log(config.run.out / "log.jsonl" if accelerator.is_main_process else None)
+    tracker = open_tracker(config.train.tracker, config.run.out / "tensorboard")
+    log = Log(config.run.out / "log.jsonl" if accelerator.is_main_process else None, tracker)
     session = Session(
         config=config,
         dataset=dataset,
@@ -80,9 +91,11 @@ def open_session(config: Config, progress: Progress) -> Session:
         training=Training(family, config.train, accelerator),
         log=log,
         progress=progress,
-        prompts=config.train.preview_prompts or preview_prompts(rows),
+        previews=choose_previews(rows, config.train.preview_prompts, config.model.conditions),
     )
     _note_facts(session)
+    if accelerator.is_main_process:
+        require_space(space_needed(session))
     _resume(session, load_latest(config.run.out / "checkpoints", progress.note))
     return session
 
@@ -120,7 +133,7 @@ def _resume(session: Session, checkpoint: Checkpoint | None) -> None:
     """Restore, or log the state before training as the baseline.
 
     Raises:
-        SynthError: the dataset is not the one the run began with.
+        SynthError: the dataset or the base model is not the one the run began with.
     """
     if checkpoint is None:
         validate(session)
@@ -130,6 +143,14 @@ def _resume(session: Session, checkpoint: Checkpoint | None) -> None:
         raise SynthError(
             "the training split is not the one this run began with",
             where=session.dataset.folder,
+            fix="Restore it, or choose another run.out.",
+        )
+    # .get: checkpoints of earlier versions do not say
+    base = checkpoint.state.get("base_weights_sha256", session.family.weights_sha256)
+    if base != session.family.weights_sha256:
+        raise SynthError(
+            "the base model is not the one this run began with",
+            where=session.config.model.weights,
             fix="Restore it, or choose another run.out.",
         )
     session.training.restore(checkpoint)
@@ -143,16 +164,23 @@ def validate(session: Session) -> None:
     training, val = session.training, session.examples.val
     if not val or not session.accelerator.is_main_process:
         return
-    batch = session.config.train.micro_batch or session.config.train.batch
+    batch = training.micro or session.config.train.batch
+    labels = {row.sample_id: row.labels for row in session.dataset.split("val")}
 
-    def loss() -> float:
-        return validation_loss(session.family, val, session.examples.batches, batch=batch)
+    def loss() -> Validation:
+        batches = session.examples.batches
+        return validation_losses(session.family, val, batches, batch=batch, labels=labels)
 
     with unwrapped(session):
         raw = loss()
         with training.ema.swapped_in():
             averaged = loss()
-    session.validation = {"loss": raw, "loss_ema": averaged}
+    by_finding = {
+        name: {"images": n, "loss": value, "loss_ema": averaged.by_finding[name][0]}
+        for name, (value, n) in raw.by_finding.items()
+    }
+    losses = {"loss": raw.loss, "loss_ema": averaged.loss}
+    session.validation = {**losses, "by_finding": by_finding}
     session.log.write("validation", images_seen=training.images_seen, **session.validation)
 
 
@@ -165,12 +193,13 @@ def preview(session: Session) -> None:
     with unwrapped(session), training.ema.swapped_in():
         write_preview(
             session.family,
-            session.prompts,
+            session.previews,
             path,
             settings=config.sample,
             seed=config.run.seed,
             size=config.data.size or session.family.size,
         )
+    session.log.preview(training.images_seen, path)
 
 
 def checkpoint(session: Session) -> None:
@@ -178,6 +207,7 @@ def checkpoint(session: Session) -> None:
     if session.accelerator.is_main_process:
         content = session.training.checkpoint(
             fingerprint=session.examples.fingerprint,
+            base_weights_sha256=session.family.weights_sha256,
             seconds=session.seconds,
             config_sha256=config_sha256(session.config),
         )
@@ -193,6 +223,27 @@ def snapshot(session: Session) -> None:
     for width, average in session.training.profiles.items():
         seen = session.training.images_seen
         save_snapshot(session.config.run.out / "ema", width, seen, average.tensors)
+
+
+def space_needed(session: Session) -> list[tuple[Path, int]]:
+    """Folders and the bytes that this run will still write to each, at its fullest.
+
+    A new checkpoint lies beside those that are kept until it is verified. The export counts the
+    denoiser alone, which is most of it.
+    """
+    config, training = session.config, session.training
+    train, out = config.train, config.run.out
+    present = len(checkpoints(out / "checkpoints"))
+    written = max(1, train.keep_checkpoints + 1 - present)
+    every = train.ema.snapshot_every or train.checkpoint_every
+    ahead = -(-train.steps // every) - training.images_seen // (train.batch * every)
+    numbers = sum(parameter.numel() for _, parameter in training.trainable)
+    denoiser = session.family.denoiser.parameters()
+    return [
+        (out / "checkpoints", written * checkpoint_bytes(training)),
+        (out / "ema", max(0, ahead) * len(training.profiles) * numbers * 2),
+        (out / "weights", sum(p.numel() * p.element_size() for p in denoiser)),
+    ]
 
 
 def _note_facts(session: Session) -> None:

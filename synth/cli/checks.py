@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from synth.config import Config
 from synth.errors import SynthError, Unavailable
+from synth.progress import Progress
+
+if TYPE_CHECKING:
+    from train.check import Outlook
 
 
 @dataclass(frozen=True)
@@ -31,6 +37,20 @@ def run_checks(config: Config) -> list[Check]:
         ("run folder", _run_folder),
     )
     return [_run(name, check, config) for name, check in named]
+
+
+def look(
+    config: Config, progress: Progress, sheet: Path | None
+) -> tuple[Outlook | None, list[Check]]:
+    """Load the model and look ahead; what kept from it in place of an outlook."""
+    from synth.cores import use_all_cores
+    from train.check import look_ahead
+
+    use_all_cores()
+    try:
+        return look_ahead(config, progress, sheet=sheet), []
+    except SynthError as error:
+        return None, [Check("outlook", False, error.render())]
 
 
 def _run(name: str, check: Callable[[Config], str], config: Config) -> Check:
@@ -117,4 +137,7 @@ def _run_state(config: Config) -> Iterator[str]:
         return
     if not out.is_dir():
         raise SynthError("run.out is a file", where=out)
-    yield "finished: has weights" if (out / "weights").is_dir() else "exists: would resume"
+    if (out / "weights").is_dir():
+        yield "finished: has weights"
+    else:
+        yield "exists: would resume" if (out / "config.yaml").is_file() else "new"

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 EXTRAS = {  # extra: (module, what it brings)
     "xformers": ("xformers", "the xformers attention kernel (CUDA)"),
+    "adam8bit": ("bitsandbytes", "AdamW with 8-bit moments (CUDA)"),
+    "tensorboard": ("tensorboard", "curves and previews of a training run in TensorBoard"),
+    "export": ("highdicom", "DICOM and Parquet exports"),
     "jpeg-lossless": ("libjpeg", "JPEG and JPEG Lossless DICOM beyond 8 bits"),
     "dev": ("pytest", "the test suite, linter and type checker"),
 }

@@ -15,28 +15,45 @@ if TYPE_CHECKING:
 
     from sample.plan import Plan
 
+NEEDED = ("dataset", "family", "weights", "attention")  # for a look at the model
+
 
 @app.command(epilog="Example: synth check configs/demo.yaml data.dataset=dataset")
 def check(
     target: Target,
     overrides: Overrides = None,
+    fast: Annotated[
+        bool, typer.Option("--fast", help="Do not load the model: no estimates, no picture.")
+    ] = False,
+    sheet: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PNG", help="Picture of ten training pairs. [dim]<run.out>/check.png[/dim]"
+        ),
+    ] = None,
     as_json: Json = False,
     show_traceback: Traceback = False,
 ) -> None:
-    """Validate the configuration, data, weights, device and attention kernel; run nothing."""
+    """Validate everything, estimate memory, disk and time, and draw ten training pairs."""
     with session(as_json=as_json, show_traceback=show_traceback) as terminal:
         config = read_config(target, overrides)
-        from synth.cli.checks import run_checks
+        from synth.cli.checks import look, run_checks
+        from synth.cli.outlook import outlook_checks, outlook_tables
 
-        checks = run_checks(config)
+        checks, outlook = run_checks(config), None
+        if not fast and all(item.ok for item in checks if item.name in NEEDED):
+            outlook, problems = look(config, terminal, sheet)
+            checks += outlook_checks(outlook) if outlook else problems
         failed = [item for item in checks if not item.ok]
         rows = [("ok" if item.ok else "FAILED", item.name, item.detail) for item in checks]
         data = {
             "ok": not failed,
             "checks": [{"name": c.name, "ok": c.ok, "detail": c.detail} for c in checks],
+            "outlook": outlook.to_json() if outlook else None,
         }
-        shown = table(str(target), ("", "what", "detail"), rows, words=True)
-        terminal.answer(data, [shown], code=1 if failed else 0)
+        shown = [table(str(target), ("", "what", "detail"), rows, words=True)]
+        shown += outlook_tables(outlook) if outlook else []
+        terminal.answer(data, shown, code=1 if failed else 0)
 
 
 @app.command(epilog="Example: synth train config.yaml train.steps=2000   (the same again resumes)")

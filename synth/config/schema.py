@@ -45,7 +45,7 @@ class ModelSection(Section):
     train_text_encoder: bool = False  # as in RoentGen; text embeddings are then not cached
     prediction: Literal["epsilon", "v_prediction", "sample"] | None = None  # None: the base's own
     zero_terminal_snr: bool = False  # the last time pure noise; needs v_prediction or sample
-    attention: Literal["auto", "sdpa", "math", "xformers"] = "auto"
+    attention: Literal["auto", "sdpa", "math", "sliced", "xformers"] = "auto"
     gradient_checkpointing: bool = False
 
 
@@ -116,7 +116,11 @@ class TrainSection(Section):
     preview_every: PositiveInt = 500  # steps
     checkpoint_every: PositiveInt = 500  # steps
     keep_checkpoints: PositiveInt = 2
-    preview_prompts: tuple[str, ...] = ()  # empty: chosen from the validation split
+    cache: Path | None = None  # None: <run.out>/cache; runs on the same images may share one
+    cache_dtype: Literal["fp32", "fp16"] = "fp32"  # fp16: half the disk, not bit for bit the same
+    cached: bool = True  # False: images and texts are encoded inside every step
+    preview_prompts: tuple[str, ...] = ()  # empty: one a finding, of the validation split
+    tracker: Literal["none", "tensorboard"] = "none"  # beside log.jsonl; the extra `tensorboard`
 
     @model_validator(mode="after")
     def _divisible(self) -> TrainSection:

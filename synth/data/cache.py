@@ -1,94 +1,55 @@
 """What is encoded once and read every step: latent moments and text embeddings, by content hash.
 
-A cache is a folder of safetensors shards, memory-mapped when read. A tensor's name is
-``<key>/<field>``; a key hashes everything the tensor depends on, so a changed image, size or
-encoder is a different entry and two equal texts are one. Shards appear whole or not at all.
+A key hashes everything that an entry depends on and nothing else: a changed image, size, encoder
+or text is another entry, two equal texts are one, and a learning rate changes nothing.
+
+Bytes an entry, as float32; half that with ``fp16``. Texts are kept without padding, unless
+the model attends to it.
+
+    latent moments   SD, SDXL, PixArt at 512 pixels   2 x  4 x 64 x 64       128 KiB
+                     SD3 at 512 pixels                2 x 16 x 64 x 64       512 KiB
+                     Sana at 512 pixels               2 x 32 x 16 x 16        64 KiB
+    text             SD 1.x, a window of 77 tokens    77 x 768               231 KiB
+                     SD 2.x                           77 x 1024              308 KiB
+                     SDXL                             77 x 2048 and 1280     621 KiB
+                     Sana, 60 tokens                  60 x 2304              540 KiB
+                     PixArt, 60 tokens                60 x 4096              960 KiB
+                     SD3, padded to 77 and 256        333 x 4096 and 2048    5.2 MiB
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Literal
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
+from synth.data.cache_fill import Filling, fill
+from synth.data.cache_shard import Entry
+from synth.data.cache_store import TensorCache
 from synth.errors import SynthError
 from synth.images import load_images_u8, to_pixels
 from synth.manifest import Dataset, Row, sha256_file, sha256_text
 from synth.progress import Progress, Silent
 
-SHARD = 512  # entries a file; a multiple of every batch size below
-BATCH = 16
-Entry = Mapping[str, Tensor]
+Dtype = Literal["fp32", "fp16"]
 
 
-class TensorCache:
-    """Named groups of tensors in shards: written once, then read at random.
-
-    Args:
-        folder: where the shards lie; made when first written.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._where: dict[str, tuple[Path, list[str]]] = {}
-        self._open: dict[Path, Any] = {}
-        for path in sorted(folder.glob("*.safetensors")):
-            self._index(path)
-
-    def __contains__(self, key: str) -> bool:
-        return key in self._where
-
-    def __len__(self) -> int:
-        return len(self._where)
-
-    def read(self, key: str) -> dict[str, Tensor]:
-        """The tensors of an entry, by field; views of the mapped file."""
-        path, fields = self._where[key]
-        shard = self._open[path]
-        return {field: shard.get_tensor(f"{key}/{field}") for field in fields}
-
-    def write(self, entries: Mapping[str, Entry]) -> None:
-        """Commit entries as one new shard."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        path = self._folder / f"{len(self._open):05d}-{next(iter(entries))[:12]}.safetensors"
-        temporary = path.with_suffix(f".{os.getpid()}.tmp")
-        tensors = {
-            f"{key}/{field}": tensor.detach().cpu().contiguous().clone()
-            for key, entry in entries.items()
-            for field, tensor in entry.items()
-        }
-        save_file(tensors, temporary)
-        temporary.replace(path)
-        self._index(path)
-
-    def _index(self, path: Path) -> None:
-        try:
-            shard = safe_open(path, framework="pt")
-        except (SafetensorError, OSError) as error:
-            raise SynthError(
-                "damaged cache file", where=path, got=error, fix="Delete it; it is made again."
-            ) from None
-        self._open[path] = shard
-        for name in shard.keys():  # type: ignore[no-untyped-call] # noqa: SIM118 - not a mapping
-            key, _, field = name.partition("/")
-            _, fields = self._where.setdefault(key, (path, []))
-            fields.append(field)
-
-
-def latent_key(image_sha256: str, encoder_sha256: str, size: int) -> str:
+def latent_key(image_sha256: str, encoder_sha256: str, size: int, dtype: Dtype = "fp32") -> str:
     """Key of an image's latent moments."""
-    return sha256_text(f"latent\n{image_sha256}\n{encoder_sha256}\n{size}")[:32]
+    parts = (_kind("latent", dtype), image_sha256, encoder_sha256, str(size))
+    return sha256_text("\n".join(parts))[:32]
 
 
-def text_key(text: str, encoder_sha256: str) -> str:
+def text_key(text: str, encoder_sha256: str, dtype: Dtype = "fp32") -> str:
     """Key of a text's embedding."""
-    return sha256_text(f"text\n{encoder_sha256}\n{text}")[:32]
+    return sha256_text("\n".join((_kind("text", dtype), encoder_sha256, text)))[:32]
+
+
+def image_sha256(dataset: Dataset, row: Row) -> str:
+    """Hash of an image's file: what the table says, or else what is read."""
+    return row.sha256 or sha256_file(dataset.path(row))
 
 
 def cache_latents(
@@ -99,6 +60,7 @@ def cache_latents(
     size: int,
     encoder_sha256: str,
     encode: Callable[[Tensor], Entry],
+    dtype: Dtype = "fp32",
     progress: Progress | None = None,
 ) -> list[str]:
     """Encode the images that are not in the cache; returns the key of every row.
@@ -110,19 +72,25 @@ def cache_latents(
         size: side in pixels.
         encoder_sha256: what the encoder's files hash to.
         encode: pixels float32 [N, 1, size, size] in [-1, 1] to fields of N rows each.
+        dtype: of what is kept.
         progress: told how far it is.
+
+    Raises:
+        SynthError: an image cannot be read, is not the one in the table, or does not fit in
+            ``dtype``; or the disk is too small.
     """
-    hashes = [row.sha256 or sha256_file(dataset.path(row)) for row in rows]
-    keys = [latent_key(digest, encoder_sha256, size) for digest in hashes]
-    paths = {key: dataset.path(row) for key, row in zip(keys, rows, strict=True)}
-    missing = [key for key in paths if key not in cache]
+    keys = [latent_key(image_sha256(dataset, row), encoder_sha256, size, dtype) for row in rows]
+    by_key = dict(zip(keys, rows, strict=True))
 
-    def encode_keys(batch: Sequence[str]) -> list[Entry]:
-        image_u8 = load_images_u8([paths[key] for key in batch], size)
-        fields = encode(to_pixels(image_u8))
-        return [{name: t[i] for name, t in fields.items()} for i in range(len(batch))]
+    def load(key: str) -> Tensor:
+        return load_image_u8(dataset, by_key[key], size)
 
-    _fill(cache, missing, encode_keys, progress or Silent(), "encoding images")
+    def encode_images(images: Sequence[Tensor]) -> list[Entry]:
+        fields = encode(to_pixels(torch.cat(list(images))))
+        kept = {name: _kept(tensor, dtype) for name, tensor in fields.items()}
+        return [{name: t[i] for name, t in kept.items()} for i in range(len(images))]
+
+    fill(cache, keys, Filling(load, encode_images, "encoding images"), progress or Silent())
     return keys
 
 
@@ -132,40 +100,74 @@ def cache_texts(
     *,
     encoder_sha256: str,
     encode: Callable[[str], Entry],
+    dtype: Dtype = "fp32",
+    reserve: int = 0,
     progress: Progress | None = None,
 ) -> list[str]:
     """Encode the distinct texts that are not in the cache; returns the key of every text.
 
     Texts are encoded one at a time: nothing is padded to a neighbour's length, and an embedding
     never depends on its company.
+
+    Args:
+        cache: where to.
+        texts: in any order, repeated or not.
+        encoder_sha256: what the encoder's files hash to.
+        encode: a text to its fields.
+        dtype: of what is kept.
+        reserve: bytes that the disk must still have afterwards.
+        progress: told how far it is.
+
+    Raises:
+        SynthError: an embedding does not fit in ``dtype``, or the disk is too small.
     """
-    keys = [text_key(text, encoder_sha256) for text in texts]
+    keys = [text_key(text, encoder_sha256, dtype) for text in texts]
     by_key = dict(zip(keys, texts, strict=True))
-    missing = [key for key in by_key if key not in cache]
 
-    def encode_keys(batch: Sequence[str]) -> list[Entry]:
-        return [encode(by_key[key]) for key in batch]
+    def encode_texts(batch: Sequence[str]) -> list[Entry]:
+        return [{n: _kept(t, dtype) for n, t in encode(text).items()} for text in batch]
 
-    _fill(cache, missing, encode_keys, progress or Silent(), "encoding texts")
+    how = Filling(by_key.__getitem__, encode_texts, "encoding texts", reserve)
+    fill(cache, keys, how, progress or Silent())
     return keys
 
 
-@torch.no_grad()
-def _fill(
-    cache: TensorCache,
-    missing: Sequence[str],
-    encode: Callable[[Sequence[str]], list[Entry]],
-    progress: Progress,
-    stage: str,
-) -> None:
-    """Encode in batches and commit in shards, so that a killed run keeps what it finished."""
-    if missing:
-        progress.stage(stage)
-    for first in range(0, len(missing), SHARD):
-        shard = missing[first : first + SHARD]
-        entries: dict[str, Entry] = {}
-        for start in range(0, len(shard), BATCH):
-            batch = shard[start : start + BATCH]
-            entries.update(zip(batch, encode(batch), strict=True))
-            progress.update(first + start + len(batch), len(missing))
-        cache.write(entries)
+def load_image_u8(dataset: Dataset, row: Row, size: int) -> Tensor:
+    """An image as uint8 [1, 1, size, size], made sure to be the one that the table names.
+
+    Raises:
+        SynthError: it is another, or cannot be read.
+    """
+    path = dataset.path(row)
+    image = load_images_u8([path], size)
+    if row.sha256 and sha256_file(path) != row.sha256:
+        raise SynthError(
+            "the image is not the one in metadata.jsonl",
+            where=path,
+            fix="Restore it, or prepare the dataset again; `synth verify` lists all such images.",
+        )
+    return image
+
+
+def _kind(name: str, dtype: Dtype) -> str:
+    return name if dtype == "fp32" else f"{name} {dtype}"
+
+
+def _kept(tensor: Tensor, dtype: Dtype) -> Tensor:
+    """As it is stored.
+
+    Raises:
+        SynthError: a number is too large for half precision.
+    """
+    if dtype == "fp32":
+        return tensor
+    half = tensor.half()
+    if tensor.isfinite().all() and not half.isfinite().all():
+        raise SynthError(
+            "an embedding does not fit in half precision",
+            where="train.cache_dtype",
+            got=float(tensor.abs().max()),
+            expected="at most 65504",
+            fix="Set train.cache_dtype=fp32.",
+        )
+    return half

@@ -177,7 +177,9 @@ def load_lora(parts: Mapping[str, nn.Module], folder: Path, pipeline: Any) -> No
 
     if not (folder / LORA_FILE).is_file():
         raise SynthError(f"no {LORA_FILE}", where=folder)
-    loaded = pipeline.lora_state_dict(folder, local_files_only=True)
+    loaded = pipeline.lora_state_dict(
+        folder, weight_name=LORA_FILE, use_safetensors=True, local_files_only=True
+    )
     state = loaded[0] if isinstance(loaded, tuple) else loaded
     for part, module in parts.items():
         mine = {n.removeprefix(f"{part}."): t for n, t in state.items() if n.startswith(f"{part}.")}

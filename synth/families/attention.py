@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,15 +24,36 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from synth.errors import SynthError, Unavailable, UsageError
+from synth.families.sliced import Slicing
 from synth.seeding import torch_generator
 
-NAMES = ("auto", "sdpa", "math", "xformers")
+NAMES = ("auto", "sdpa", "math", "sliced", "xformers")
+TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 5e-2, torch.float16: 1e-2}
+
+
+@dataclass(frozen=True)
+class Within:
+    """An attention processor that runs another one inside a context, made anew for every call.
+
+    The context belongs to the layer and not to the forward pass: gradient checkpointing runs layers
+    again in the backward pass, where they must meet the same kernel.
+    """
+
+    inner: Any
+    context: Callable[[], AbstractContextManager[Any]]
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """What the other processor returns."""
+        with self.context():
+            return self.inner(*args, **kwargs)
+
+
 _PROCESSORS: dict[str, Callable[[], Any]] = {
     "sdpa": AttnProcessor2_0,
     "math": AttnProcessor,
+    "sliced": lambda: Within(AttnProcessor2_0(), Slicing),
     "xformers": XFormersAttnProcessor,
 }
-TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 5e-2, torch.float16: 1e-2}
 
 
 @dataclass(frozen=True)
@@ -39,7 +61,7 @@ class Kernel:
     """An attention kernel that passed its probe.
 
     Attributes:
-        name: ``sdpa``, ``math`` or ``xformers``.
+        name: ``sdpa``, ``math``, ``sliced`` or ``xformers``.
         ran: the operator that torch dispatched in the forward pass.
         error: largest difference from SDPA over the output and the input's gradient.
     """
@@ -102,7 +124,12 @@ def probe(name: str, *, device: torch.device, width: int = 32) -> Kernel:
             expected=f"at most {TOLERANCE[dtype]:.0e}",
             fix="Use model.attention=sdpa.",
         )
-    return Kernel(name, ran, error)
+    return Kernel(name, named(name, ran), error)
+
+
+def named(name: str, ran: str) -> str:
+    """The operator as it is reported: the softmax of ``sliced`` is that of ``math``."""
+    return f"{ran}, in slices" if name == "sliced" else ran
 
 
 def kernel_states() -> list[tuple[str, str, str]]:

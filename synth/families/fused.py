@@ -1,31 +1,69 @@
 """Attention kernels of transformer denoisers (SD3, PixArt, Sana): torch's own, chosen by context.
 
 Their processors call SDPA themselves, so another processor would change the mathematics (Sana's is
-linear attention) or break it (SD3's joins text and image). What can be chosen is which of SDPA's
-kernels runs, and that is done around every call and shown by the operator that torch dispatched.
+linear attention) or break it (SD3's joins text and image). What can be chosen is what runs for
+SDPA, and that is done around every layer's own processor and shown by the operator that torch
+dispatched.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
-from torch import Tensor
+from diffusers.models.attention_processor import Attention
+from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
 
 from synth.errors import SynthError, Unavailable, UsageError
-from synth.families.attention import NAMES, TOLERANCE, Kernel, Operators, operator
+from synth.families.attention import (
+    NAMES,
+    TOLERANCE,
+    Kernel,
+    Operators,
+    Within,
+    named,
+    operator,
+)
+from synth.families.sliced import Slicing
 from synth.seeding import torch_generator
 
 
-def running(name: str) -> AbstractContextManager[Any]:
-    """Within the block SDPA uses the kernel: ``math`` the explicit softmax, else torch's choice."""
-    if name == "math":
-        context: AbstractContextManager[Any] = sdpa_kernel(SDPBackend.MATH)
-        return context
-    return nullcontext()
+def use_fused(denoiser: nn.Module, name: str, *, device: torch.device) -> Kernel:
+    """Probe a kernel on a device and let every attention layer of a transformer run it.
+
+    Args:
+        denoiser: a diffusers transformer.
+        name: one of ``NAMES``; ``auto`` is SDPA.
+        device: where the model will run.
+
+    Raises:
+        UsageError: no kernel has that name.
+        Unavailable: xformers, which only UNets take.
+        SynthError: it runs and disagrees.
+    """
+    kernel = probe_fused(name, device=device)
+    for layer in denoiser.modules():
+        if isinstance(layer, Attention):
+            own = layer.processor
+            own = own.inner if isinstance(own, Within) else own
+            plain = kernel.name not in _CONTEXTS
+            layer.set_processor(own if plain else Within(own, _CONTEXTS[kernel.name]))
+    return kernel
+
+
+def _math() -> AbstractContextManager[Any]:
+    context: AbstractContextManager[Any] = sdpa_kernel(SDPBackend.MATH)
+    return context
+
+
+_CONTEXTS: dict[str, Callable[[], AbstractContextManager[Any]]] = {
+    "math": _math,
+    "sliced": Slicing,
+}
 
 
 def probe_fused(name: str, *, device: torch.device, width: int = 32) -> Kernel:
@@ -69,7 +107,7 @@ def probe_fused(name: str, *, device: torch.device, width: int = 32) -> Kernel:
             expected=f"at most {TOLERANCE[dtype]:.0e}",
             fix="Use model.attention=sdpa.",
         )
-    return Kernel(name, ran, error)
+    return Kernel(name, named(name, ran), error)
 
 
 def _run(
@@ -79,7 +117,8 @@ def _run(
     drawn = torch.randn(3, 2, 2, 64, width, generator=torch_generator("fused-probe", width))
     q, k, v = drawn.to(device, dtype).unbind()
     q = q.requires_grad_()
-    with torch.enable_grad(), running(name), Operators() as record:
+    context = _CONTEXTS.get(name, nullcontext)
+    with torch.enable_grad(), context(), Operators() as record:
         output = scaled_dot_product_attention(q, k, v)
     with torch.enable_grad():
         output.square().sum().backward()

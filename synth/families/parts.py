@@ -32,7 +32,7 @@ _PREDICTIONS: dict[str, Prediction] = {
 
 
 def load_part(kind: Any, folder: Path, part: str, **options: Any) -> Any:
-    """One component with ``from_pretrained``.
+    """One component with ``from_pretrained``; networks from safetensors alone, never a pickle.
 
     Args:
         kind: a diffusers or transformers class.
@@ -43,6 +43,8 @@ def load_part(kind: Any, folder: Path, part: str, **options: Any) -> Any:
     Raises:
         SynthError: it is missing, damaged or of another kind.
     """
+    if issubclass(kind, nn.Module):
+        options["use_safetensors"] = True
     try:
         with quiet():
             return kind.from_pretrained(folder, subfolder=part, local_files_only=True, **options)

@@ -65,12 +65,13 @@ class Sana:
             self.denoiser.enable_gradient_checkpointing()
 
     def to(self, device: torch.device) -> Sana:
-        """Move every component; probes the attention kernel there."""
+        """Move every component; probes and sets the attention kernel there."""
         for part in (self._vae, self._text_encoder, self.denoiser):
             part.to(device)
         if self._conditions is not None:
             self._conditions.to(device)
-        self.kernel = fused.probe_fused(self._model.attention, device=device).ran
+        kernel = fused.use_fused(self.denoiser, self._model.attention, device=device)
+        self.kernel = kernel.ran
         return self
 
     def latent_shape(self, size: int) -> tuple[int, int, int]:
@@ -129,14 +130,13 @@ class Sana:
         mask = cond.mask
         if mask is None:
             mask = torch.ones(cond.tokens.shape[:2], dtype=torch.bool, device=latents.device)
-        with fused.running(self._model.attention):
-            output: Tensor = self.denoiser(
-                latents.to(dtype),
-                encoder_hidden_states=cond.tokens.to(dtype),
-                encoder_attention_mask=mask,
-                timestep=times.float() * scale,
-                return_dict=False,
-            )[0]
+        output: Tensor = self.denoiser(
+            latents.to(dtype),
+            encoder_hidden_states=cond.tokens.to(dtype),
+            encoder_attention_mask=mask,
+            timestep=times.float() * scale,
+            return_dict=False,
+        )[0]
         return output[:, : latents.shape[1]].float()
 
     def trainable(self) -> list[tuple[str, nn.Parameter]]:

@@ -79,13 +79,14 @@ class StableDiffusion3:
             self.denoiser.enable_gradient_checkpointing()
 
     def to(self, device: torch.device) -> StableDiffusion3:
-        """Move every component; probes the attention kernel there."""
+        """Move every component; probes and sets the attention kernel there."""
         for part in (self._vae, *self._clips, self._t5, self.denoiser):
             if part is not None:
                 part.to(device)
         if self._conditions is not None:
             self._conditions.to(device)
-        self.kernel = fused.probe_fused(self._model.attention, device=device).ran
+        kernel = fused.use_fused(self.denoiser, self._model.attention, device=device)
+        self.kernel = kernel.ran
         return self
 
     def latent_shape(self, size: int) -> tuple[int, int, int]:
@@ -170,14 +171,13 @@ class StableDiffusion3:
         dtype = next(self.denoiser.parameters()).dtype
         if cond.pooled is None:
             raise UsageError("SD3 needs the pooled text", where="cond.pooled")
-        with fused.running(self._model.attention):
-            output: Tensor = self.denoiser(
-                hidden_states=latents.to(dtype),
-                timestep=times.float() * float(self._scheduler.config.num_train_timesteps),
-                encoder_hidden_states=cond.tokens.to(dtype),
-                pooled_projections=cond.pooled.to(dtype),
-                return_dict=False,
-            )[0]
+        output: Tensor = self.denoiser(
+            hidden_states=latents.to(dtype),
+            timestep=times.float() * float(self._scheduler.config.num_train_timesteps),
+            encoder_hidden_states=cond.tokens.to(dtype),
+            pooled_projections=cond.pooled.to(dtype),
+            return_dict=False,
+        )[0]
         return output.float()
 
     def trainable(self) -> list[tuple[str, nn.Parameter]]:

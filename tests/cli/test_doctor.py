@@ -25,7 +25,8 @@ def test_json_says_what_this_machine_can_do(synth):
     assert by_uid["1.2.840.10008.1.2.4.80"]["plugins"]["pyjpegls"][0].isdigit()
     lossless = by_uid["1.2.840.10008.1.2.4.70"]
     assert lossless["works"] or "pip install" in lossless["install"]
-    assert {item["name"] for item in found["extras"]} == {"xformers", "jpeg-lossless", "dev"}
+    names = {"xformers", "adam8bit", "tensorboard", "export", "jpeg-lossless", "dev"}
+    assert {item["name"] for item in found["extras"]} == names
 
 
 def test_a_person_reads_tables(synth):

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -50,3 +54,59 @@ def same_tensors() -> Callable[[Path, Path], bool]:
         return one.keys() == other.keys() and all(torch.equal(one[k], other[k]) for k in one)
 
     return same
+
+
+@dataclass(frozen=True)
+class Child:
+    """A process of its own that runs ``code``; ``pid`` may be sent signals."""
+
+    pid: int
+    out: Path
+    server: Children
+
+    def wait(self) -> int:
+        """Its exit code, or the negated signal that killed it."""
+        return self.server.ask({"wait": self.pid})
+
+    @property
+    def text(self) -> str:
+        """What it printed, lines joined."""
+        return " ".join(self.out.read_text().split())
+
+
+class Children:
+    """Starts processes in milliseconds, by forking one that has imported everything."""
+
+    def __init__(self) -> None:
+        script = str(Path(__file__).with_name("fork_server.py"))
+        command = [sys.executable, script]
+        self.server = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def ask(self, job: dict[str, Any]) -> int:
+        assert self.server.stdin
+        assert self.server.stdout
+        self.server.stdin.write(json.dumps(job) + "\n")
+        self.server.stdin.flush()
+        return int(self.server.stdout.readline())
+
+    def start(self, code: str, out: Path, **env: str) -> Child:
+        return Child(self.ask({"code": code, "env": env, "out": str(out)}), out, self)
+
+    def synth(self, *arguments: object, out: Path, before: str = "", **env: str) -> Child:
+        """The command line; ``before`` is executed first."""
+        argv = ["synth", *(str(item) for item in arguments)]
+        code = f"{before}\nimport sys\nsys.argv = {argv!r}\nfrom synth.cli import main\nmain()\n"
+        return self.start(code, out, **env)
+
+
+@pytest.fixture(scope="session")
+def children() -> Iterator[Children]:
+    started = Children()
+    yield started
+    assert started.server.stdin
+    assert started.server.stdout
+    started.server.stdin.close()
+    started.server.wait()
+    started.server.stdout.close()

@@ -15,9 +15,9 @@ from train.checkpoint import (
     checkpoints,
     find_damage,
     load_latest,
-    remove_leftovers,
     save_checkpoint,
 )
+from train.commit import remove_leftovers
 
 
 def make(images: int) -> Checkpoint:
@@ -84,7 +84,7 @@ def test_a_kill_while_saving_leaves_the_previous(tmp_path, monkeypatch):
     def killed(*args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(module, "_commit", killed)
+    monkeypatch.setattr(module, "put_in_place", killed)
     with pytest.raises(KeyboardInterrupt):
         save_checkpoint(tmp_path, make(16), keep=1)
     assert names(tmp_path) == ["8"]
@@ -93,15 +93,10 @@ def test_a_kill_while_saving_leaves_the_previous(tmp_path, monkeypatch):
 
 def test_nothing_is_pruned_unless_the_new_one_verifies(tmp_path, monkeypatch):
     save_checkpoint(tmp_path, make(8), keep=1)
-    commit = module._commit
-
-    def bad_disk(staging, target):
-        commit(staging, target)
-        break_hash(target)
-
-    monkeypatch.setattr(module, "_commit", bad_disk)
+    monkeypatch.setattr(module, "sync_folder", break_hash)  # a bad disk
     with pytest.raises(SynthError, match="does not read back"):
         save_checkpoint(tmp_path, make(16), keep=1)
+    assert [path.name for path in tmp_path.iterdir()] == ["8"]
     assert not find_damage(tmp_path / "8")
 
 
@@ -130,7 +125,8 @@ def test_leftovers_of_dead_processes_alone_are_removed(tmp_path):
     with subprocess.Popen([sys.executable, "-c", ""]) as process:
         pass
     dead, alive = f".8.{process.pid}.staging", f".8.{os.getppid()}.staging"
-    for name in (dead, alive, ".8.x.staging", "thesis.1.staging"):
+    mine = f".8.{os.getpid()}.staging"  # a container starts again under the same process id
+    for name in (dead, alive, mine, ".8.x.staging", "thesis.1.staging"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "file").write_text("content")
     remove_leftovers(tmp_path)

@@ -92,7 +92,7 @@ def test_run_folder_and_facts(tmp_path, make_config):
     assert facts["images_seen"] == 16
     assert facts["weights_sha256"] != facts["base_weights_sha256"]
     assert result.weights == tmp_path / "weights"
-    assert sorted(p.name for p in (tmp_path / "previews").iterdir()) == ["0.png", "16.png"]
+    assert sorted(p.name for p in (tmp_path / "previews").glob("*.png")) == ["0.png", "16.png"]
     rows = list(read_jsonl(tmp_path / "log.jsonl"))
     assert [r["images_seen"] for r in rows if r["kind"] == "validation"] == [0, 8, 16]
     first = next(r for r in rows if r["kind"] == "validation")
