@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
-import heapq
+import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from difflib import get_close_matches
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from functools import cached_property
+from pathlib import Path
 from typing import Any, NamedTuple
 
+from sample.plan_check import repetition_notes, require_room, targets_of, wishes
+from sample.plan_draw import Draft, by_finding, mirror, raise_findings
+from sample.plan_grid import AXES, CellCount, fill
+from sample.plan_prompts import prompt_notes, read_prompts
+from sample.plan_reading import Reader, labeler_of
+from sample.plan_wording import Wording, wording_of
 from synth.config.schema import Config, PlanSection
 from synth.errors import SynthError, UsageError
-from synth.families.facts import facts_of, words_of
-from synth.manifest import Dataset, Label, Row, sha256_text
+from synth.manifest import Dataset, Label, write_bytes
 from synth.seeding import numpy_rng, seed_from
+from synth.text import Labeler
+
+_ALWAYS = ("kind", "target", "counts")  # settings that a record of a plan has even where not given
 
 
 @dataclass(frozen=True)
 class PlannedRow:
-    """One image to make, conditioned on the text of a real training row and labelled by it.
+    """One image to make: its text, the labels of that text, and its seed.
 
+    ``source_sample_id`` is the real training row, or the line of a file, that the text comes from.
     A model trained with conditions beside the text also gets that row's, by name. ``guidance`` is
     the row's own weight; None: that of the configuration.
     """
@@ -53,12 +62,14 @@ class Plan:
         rows: what to make, in order; any beginning of it is a fair mix of the whole.
         real: images a finding in the real training split.
         notes: wishes that the data could not fill, one sentence each.
+        cells: images a cell of the grid.
     """
 
     settings: PlanSection
     rows: tuple[PlannedRow, ...]
     real: dict[str, int]
     notes: tuple[str, ...] = ()
+    cells: tuple[CellCount, ...] = ()
 
     def table(self) -> tuple[FindingCount, ...]:
         """Counts a finding before and after, rarest in the real data first."""
@@ -72,45 +83,85 @@ class Plan:
     @cached_property
     def sha256(self) -> str:
         """Changes when any planned row does."""
-        return sha256_text(json.dumps([_facts(row) for row in self.rows], sort_keys=True))
+        digest = hashlib.sha256(b"[")  # of the JSON list, which as one string would be large
+        for index, line in enumerate(self.lines()):
+            digest.update((", " * bool(index) + line).encode())
+        digest.update(b"]")
+        return digest.hexdigest()
+
+    def lines(self) -> Iterator[str]:
+        """The rows, one JSON object each: the work list."""
+        encode = json.JSONEncoder(sort_keys=True).encode
+        return (encode(_facts(row)) for row in self.rows)
 
     @property
     def words(self) -> str:
         """The settings as a phrase."""
-        if self.settings.kind == "counts":
-            return f"counts: at least {_wishes(self.settings.counts)}; the rest mirrors training"
-        if self.settings.kind == "balance":
-            return f"balance: at least {self.settings.target} of every finding"
+        texts = "; texts recombined" if self.settings.recombine else ""
+        texts = "; texts from templates" if self.settings.templates else texts
+        return self._wish() + texts
+
+    def _wish(self) -> str:
+        settings = self.settings
+        if settings.kind == "counts":
+            return f"counts: at least {wishes(settings.counts)}; the rest mirrors training"
+        if settings.kind == "balance" and settings.prevalence is not None:
+            return f"balance: every finding in at least {settings.prevalence:.3g} of the images"
+        if settings.kind == "balance":
+            return f"balance: at least {settings.target} of every finding"
+        if settings.grid is not None:
+            axes = [name for name in AXES if getattr(settings.grid, name)]
+            return f"grid: {' × '.join(axes)}, {len(self.cells)} cells"
+        if settings.prompts is not None:
+            return f"prompts: the texts of {settings.prompts.name}"
         return "mirror: findings as often as in training"
 
     def to_json(self) -> dict[str, Any]:
         """Settings, digest and counts, without the rows."""
+        settings = self.settings.model_dump(mode="json")
+        unset = PlanSection().model_dump(mode="json")
+        asked = {
+            name: value
+            for name, value in settings.items()
+            if name in _ALWAYS or value != unset[name]
+        }
+        cells = [cell._asdict() for cell in self.cells]
         return {
-            **self.settings.model_dump(mode="json"),
+            **asked,
             "images": len(self.rows),
             "sha256": self.sha256,
             "findings": [count._asdict() for count in self.table()],
             "notes": list(self.notes),
+            **({"cells": cells} if cells else {}),
         }
 
 
-def make_plan(config: Config, dataset: Dataset) -> Plan:
-    """Choose ``config.sample.count`` training rows to make synthetic counterparts of.
+def make_plan(config: Config, dataset: Dataset, *, labeler: Labeler | None = None) -> Plan:
+    """Choose ``config.sample.count`` training texts to make synthetic counterparts of.
 
-    Only rows of the training split with a text are used. ``counts`` and ``balance`` take rows that
-    show the finding until the synthetic set has the number asked for, every distinct prompt before
-    any is used twice; the rest mirrors the training split.
+    Only rows of the training split with a text are used. ``counts``, ``balance`` and ``grid`` take
+    rows until the synthetic set has the number asked for, every distinct prompt before any is used
+    twice; the rest mirrors the training split. ``recombine`` and ``templates`` then word every
+    text anew. ``prompts`` uses a file instead, in its order, again from its start where needed.
 
     Args:
-        config: ``run.seed`` and ``sample`` are used.
+        config: ``run.seed``, ``model.conditions`` and ``sample`` are used.
         dataset: the prepared real dataset.
+        labeler: reads new texts and the user's own; by default the built-in one, in the mode of
+            the dataset.
 
     Raises:
         SynthError: the training split has no text to condition on.
-        UsageError: a finding is unknown or shown by no training row, or more images are needed
-            than ``sample.count``.
+        UsageError: a finding is unknown or shown by no training row, more images are needed than
+            ``sample.count``, or the file of prompts is not one.
     """
     training = dataset.split("train")
+    real = _count(row.labels for row in training)
+    shown = {name: real[name] for name in dataset.findings}
+    settings = config.sample.plan
+    if settings.kind == "prompts":
+        drafts, notes = _own(config, dataset, labeler)
+        return Plan(settings, _planned_all(drafts, config), shown, tuple(notes))
     rows = [row for row in training if row.text_used.strip()]
     if not rows:
         raise SynthError(
@@ -119,141 +170,99 @@ def make_plan(config: Config, dataset: Dataset) -> Plan:
             got=f"{len(training)} rows in the training split, none with text_used",
             fix="Prepare the dataset together with its reports.",
         )
+    wording = wording_of(settings, dataset, rows, seed=config.run.seed, labeler=labeler)
+    chosen, cells, notes = _choose(config, dataset, wording)
+    order = numpy_rng("plan-order", config.run.seed).permutation(len(chosen))
+    worded = wording.word([chosen[j] for j in order])
+    planned = _planned_all(worded, config)
+    return Plan(settings, planned, shown, (*wording.notes, *notes), cells)
+
+
+def _choose(
+    config: Config, dataset: Dataset, wording: Wording
+) -> tuple[list[Draft], tuple[CellCount, ...], list[str]]:
+    """``sample.count`` drafts, counts of the grid's cells, and notes."""
     settings, seed, count = config.sample.plan, config.run.seed, config.sample.count
-    showing = _rows_by_finding(rows, dataset.findings)
-    targets, notes = _targets(settings, showing)
-    chosen = _raise_findings(targets, showing, seed=seed)
-    if len(chosen) > count:
+    drafts = wording.drafts
+    showing = by_finding(drafts, dataset.findings)
+    if settings.grid is not None:
+        filled = fill(
+            settings.grid,
+            count,
+            drafts,
+            showing,
+            says=wording.says,
+            conditions=config.model.conditions,
+            seed=seed,
+        )
+        chosen, cells, notes = filled.drafts, filled.cells, filled.notes
+    else:
+        present = tuple(dataset.info.findings) or dataset.findings
+        targets, notes = targets_of(settings, count, showing, present=present)
+        chosen, cells = raise_findings(targets, showing, seed=seed), ()
+        require_room(settings, len(chosen), count, targets)
+        if not (settings.recombine or settings.templates):
+            notes += repetition_notes(targets, showing)
+    return chosen + mirror(drafts, count - len(chosen), seed=seed), cells, notes
+
+
+def _own(
+    config: Config, dataset: Dataset, labeler: Labeler | None
+) -> tuple[list[Draft], list[str]]:
+    """The user's own texts, repeated in their order, and notes."""
+    path, count = config.sample.plan.prompts or Path(), config.sample.count
+    names = sorted({name for row in dataset.rows for name in row.labels})
+    reader = Reader(names, labeler or labeler_of(dataset.rows))
+    drafts, notes = read_prompts(path, dataset.findings, reader)
+    if len(drafts) > count:
         raise UsageError(
-            "the plan needs more images than are asked for",
+            "the file has more texts than images are asked for",
             where="sample.count",
             got=count,
-            expected=f"at least {len(chosen)} to reach {_wishes(targets)}",
-            fix=f"Set sample.count={len(chosen)} or lower the plan's numbers.",
+            expected=f"at least {len(drafts)}, the texts of {path.name}",
+            fix=f"Set sample.count={len(drafts)}.",
         )
-    chosen += _mirror(rows, count - len(chosen), seed=seed)
-    order = numpy_rng("plan-order", seed).permutation(len(chosen))
-    names = config.model.conditions
-    planned = tuple(_planned(i, chosen[j], names, seed=seed) for i, j in enumerate(order))
-    real = _count(row.labels for row in training)
-    return Plan(settings, planned, {name: real[name] for name in dataset.findings}, tuple(notes))
+    notes += prompt_notes(drafts, dataset)
+    return [drafts[i % len(drafts)] for i in range(count)], notes
 
 
-def _rows_by_finding(rows: Sequence[Row], findings: Sequence[str]) -> dict[str, list[Row]]:
-    """Rows labelled 1; uncertain and unstated ones show nothing that a label could promise."""
-    return {name: [row for row in rows if row.labels.get(name) == 1] for name in findings}
+def _planned_all(drafts: Sequence[Draft], config: Config) -> tuple[PlannedRow, ...]:
+    names, seed = config.model.conditions, config.run.seed
+    return tuple(_planned(i, draft, names, seed=seed) for i, draft in enumerate(drafts))
 
 
-def _targets(
-    settings: PlanSection, showing: dict[str, list[Row]]
-) -> tuple[dict[str, int], list[str]]:
-    """Number of images wanted a finding, and notes on findings that had to be left out."""
-    if settings.kind == "counts":
-        for name in settings.counts:
-            _require_shown(name, showing)
-        return dict(settings.counts), []
-    if settings.kind == "balance":
-        target = settings.target or 0
-        missing = [name for name, rows in showing.items() if not rows]
-        notes = [f"no training text asks for {', '.join(missing)}: no image of these is made"]
-        notes = notes if missing else []
-        return {name: target for name, rows in showing.items() if rows}, notes
-    return {}, []
-
-
-def _require_shown(name: str, showing: dict[str, list[Row]]) -> None:
-    where = f"sample.plan.counts.{name}"
-    shown = sorted(finding for finding, rows in showing.items() if rows)
-    if name not in showing:
-        close = get_close_matches(name, showing, n=1)
-        raise UsageError(
-            "the dataset has no such finding",
-            where=where,
-            expected="one of " + ", ".join(sorted(showing)),
-            fix=f"Did you mean `{close[0]}`?" if close else "",
-        )
-    if not showing[name]:
-        raise UsageError(
-            "no training image with a text shows this finding, so nothing says what to make",
-            where=where,
-            expected="one of " + ", ".join(f"{f} ({len(showing[f])})" for f in shown),
-            fix="Ask for another finding, or prepare data whose training split has it.",
-        )
-
-
-def _raise_findings(
-    targets: dict[str, int], showing: dict[str, list[Row]], *, seed: int
-) -> list[Row]:
-    """Rows that bring every finding to its target, rarest finding first: its rows count for others.
-
-    A row is worth less the more often its prompt, then the row itself, has been taken; equals are
-    in a seeded order. Uses only grow, so an outdated entry of the heap is simply put back.
-    """
-    chosen: list[Row] = []
-    have: Counter[str] = Counter()
-    uses: Counter[str] = Counter()  # keyed by prompt and by sample_id, which never meet
-
-    def key(row: Row, order: int) -> tuple[int, int, int]:
-        return uses[f"prompt {row.text_used}"], uses[f"row {row.sample_id}"], order
-
-    for name in sorted(targets, key=lambda finding: (len(showing[finding]), finding)):
-        rows = showing[name]
-        order = numpy_rng("plan", seed, name).permutation(len(rows)).tolist()
-        heap = [
-            (key(row, place), row.sample_id, row) for row, place in zip(rows, order, strict=True)
-        ]
-        heapq.heapify(heap)
-        while have[name] < targets[name]:
-            stored, sample_id, row = heap[0]
-            current = key(row, stored[2])
-            if current == stored:
-                chosen.append(row)
-                have.update(_present(row.labels))
-                uses.update((f"prompt {row.text_used}", f"row {sample_id}"))
-                current = key(row, stored[2])
-            heapq.heapreplace(heap, (current, sample_id, row))
-    return chosen
-
-
-def _mirror(rows: Sequence[Row], count: int, *, seed: int) -> list[Row]:
-    """Rows without replacement, then all again in another order: frequencies stay natural."""
-    chosen: list[Row] = []
-    cycle = 0
-    while len(chosen) < count:
-        order = numpy_rng("plan-mirror", seed, cycle).permutation(len(rows))
-        chosen += [rows[i] for i in order[: count - len(chosen)]]
-        cycle += 1
-    return chosen
-
-
-def _planned(index: int, row: Row, names: Sequence[str], *, seed: int) -> PlannedRow:
+def _planned(index: int, draft: Draft, names: Sequence[str], *, seed: int) -> PlannedRow:
     sample_id = f"syn-{index:06d}"
     return PlannedRow(
         sample_id=sample_id,
-        prompt=row.text_used,
-        labels=dict(row.labels),
+        prompt=draft.text,
+        labels=draft.labels,  # shared, not copied: a plan may have a million rows
         seed=seed_from("sample", seed, sample_id),
-        source_sample_id=row.sample_id,
-        conditions=words_of(facts_of(row, names), names),
+        source_sample_id=draft.source,
+        conditions={name: draft.conditions[name] for name in names if name in draft.conditions},
+        guidance=draft.guidance,
     )
 
 
 def _facts(row: PlannedRow) -> dict[str, Any]:
     """A row without the weight that it has not."""
-    return {
-        name: value
-        for name, value in asdict(row).items()
-        if name != "guidance" or value is not None
-    }
+    facts = {item.name: getattr(row, item.name) for item in fields(row)}
+    return {name: value for name, value in facts.items() if name != "guidance" or value is not None}
 
 
-def _present(labels: dict[str, Label]) -> list[str]:
-    return [name for name, label in labels.items() if label == 1]
+def _count(labels: Iterable[Mapping[str, Label]]) -> Counter[str]:
+    return Counter(name for row in labels for name, label in row.items() if label == 1)
 
 
-def _count(labels: Iterable[dict[str, Label]]) -> Counter[str]:
-    return Counter(name for row in labels for name in _present(row))
+def write_plan(plan: Plan, path: Path) -> None:
+    """Write the work list: one JSON object an image, in order.
 
-
-def _wishes(targets: Mapping[str, int]) -> str:
-    return ", ".join(f"{name} {target}" for name, target in targets.items())
+    Raises:
+        UsageError: there is another file of that name.
+    """
+    content = "".join(line + "\n" for line in plan.lines()).encode()
+    if path.exists() and path.read_bytes() != content:
+        raise UsageError(
+            "the file exists and is something else", where=path, fix="Give another name to --out."
+        )
+    write_bytes(path, content)

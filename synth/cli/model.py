@@ -99,23 +99,29 @@ def ema(
         terminal.answer(facts, [f"{out}: a diffusers pipeline, average of width {width:g}"])
 
 
-@app.command(epilog="Example: synth plan config.yaml sample.count=500")
+@app.command(epilog="Example: synth plan config.yaml sample.count=500 --out worklist.jsonl")
 def plan(
     target: Target,
     overrides: Overrides = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="JSONL", help="Write the work list, one row an image.")
+    ] = None,
     as_json: Json = False,
     show_traceback: Traceback = False,
 ) -> None:
     """Show what would be sampled: counts per finding before and after."""
     with session(as_json=as_json, show_traceback=show_traceback) as terminal:
         config = read_config(target, overrides)
-        from sample.plan import make_plan
+        from sample.plan import make_plan, write_plan
         from synth.manifest import open_dataset
 
         made = make_plan(config, open_dataset(config.data.dataset))
         for note in made.notes:
             terminal.note(note)
-        terminal.answer(made.to_json(), [plan_table(made)])
+        if out is not None:
+            write_plan(made, out)
+        shown = [plan_table(made), *([cell_table(made)] if made.cells else [])]
+        terminal.answer(made.to_json(), shown)
 
 
 @app.command(epilog="Example: synth sample run sample.out=extra sample.count=200")
@@ -143,3 +149,9 @@ def plan_table(plan: Plan) -> Table:
     rows = [(c.finding, str(c.real), f"+{c.planned}", str(c.total)) for c in shown]
     title = f"{len(plan.rows)} images to make"
     return table(title, ("finding", "real", "synthetic", "together"), rows)
+
+
+def cell_table(plan: Plan) -> Table:
+    """Counts per cell of a grid: real training texts that fit it, and images planned."""
+    rows = [(cell.cell, str(cell.real), f"+{cell.planned}") for cell in plan.cells]
+    return table(f"{len(rows)} cells", ("cell", "real texts", "synthetic"), rows)

@@ -133,28 +133,84 @@ class TrainSection(Section):
         return self
 
 
+class GridSection(Section):
+    """The axes of a grid: every combination of what is named is a cell. ``finding: [all]`` is all.
+
+    Side and severity are those of the finding, as the text states them.
+    """
+
+    finding: tuple[str, ...] = ()
+    side: tuple[Literal["left", "right", "bilateral"], ...] = ()
+    severity: tuple[str, ...] = ()  # in the labeller's words: mild, small, moderate to severe
+    view: tuple[Literal["PA", "AP", "LATERAL"], ...] = ()
+    sex: tuple[Literal["F", "M", "O"], ...] = ()
+    age_band: tuple[Literal["0-19", "20-39", "40-59", "60-79", "80+"], ...] = ()
+    each: PositiveInt | None = None  # images a cell; None: sample.count, shared equally
+
+    @model_validator(mode="after")
+    def _axes(self) -> GridSection:
+        axes = {name: getattr(self, name) for name in type(self).model_fields if name != "each"}
+        if not any(axes.values()):
+            raise ValueError(f"a grid needs an axis: {', '.join(axes)}")
+        if (self.side or self.severity) and not self.finding:
+            raise ValueError("`side` and `severity` are those of a finding: give `finding`")
+        twice = [name for name, values in axes.items() if len(set(values)) < len(values)]
+        if twice:
+            raise ValueError(f"`{twice[0]}` names a value twice")
+        return self
+
+
+PLAN_NEEDS: dict[str, tuple[str, ...]] = {  # kind: one of these, and none of another's
+    "mirror": (),
+    "balance": ("target", "prevalence"),
+    "counts": ("counts",),
+    "grid": ("grid",),
+    "prompts": ("prompts",),
+}
+_PLAN_HINTS = {
+    "target": "`target`, the number of images a finding",
+    "prevalence": "`prevalence`, the share of the images",
+    "counts": "`counts`, such as {pneumothorax: 200}",
+    "grid": "`grid`, such as {finding: [hernia], sex: [F, M]}",
+    "prompts": "`prompts`, a .csv, .jsonl or .txt file",
+}
+
+
 class PlanSection(Section):
     """Which images to make.
 
     ``mirror`` draws label sets as often as the training split has them. ``balance`` raises every
-    finding to ``target`` images. ``counts`` raises the named findings to the given counts. Both
-    fill what remains of ``sample.count`` by mirroring.
+    finding to ``target`` images or to the share ``prevalence`` of them. ``counts`` raises the named
+    findings to the given counts. ``grid`` gives every cell its share. These fill what remains of
+    ``sample.count`` by mirroring. ``prompts`` takes the user's own texts.
     """
 
-    kind: Literal["mirror", "balance", "counts"] = "mirror"
+    kind: Literal["mirror", "balance", "counts", "grid", "prompts"] = "mirror"
     target: PositiveInt | None = None
+    prevalence: float | None = Field(None, gt=0, le=1)
     counts: dict[str, PositiveInt] = Field(default_factory=dict)
+    grid: GridSection | None = None
+    prompts: Path | None = None  # CSV, JSONL, or TXT with one text a line
+    recombine: bool = False  # new texts of the training reports' sentences, none word for word
+    templates: bool = False  # new texts from the labels alone
 
     @model_validator(mode="after")
     def _complete(self) -> PlanSection:
-        if self.kind == "balance" and self.target is None:
-            raise ValueError("plan `balance` needs `target`, the number of images a finding")
-        if self.kind == "counts" and not self.counts:
-            raise ValueError("plan `counts` needs `counts`, such as {pneumothorax: 200}")
-        if self.kind != "balance" and self.target is not None:
-            raise ValueError(f"plan `{self.kind}` has no use for `target`; did you mean `balance`?")
-        if self.kind != "counts" and self.counts:
-            raise ValueError(f"plan `{self.kind}` has no use for `counts`; did you mean `counts`?")
+        needs = PLAN_NEEDS[self.kind]
+        given = [name for name in _PLAN_HINTS if getattr(self, name) not in (None, {})]
+        for name in given:
+            if name not in needs:
+                kind = next(kind for kind, names in PLAN_NEEDS.items() if name in names)
+                raise ValueError(
+                    f"plan `{self.kind}` has no use for `{name}`; did you mean `{kind}`?"
+                )
+        if len(given) != min(1, len(needs)):
+            hints = " or ".join(_PLAN_HINTS[name] for name in needs)
+            raise ValueError(f"plan `{self.kind}` needs {hints}" + (", not both" if given else ""))
+        if self.recombine and self.templates:
+            raise ValueError("texts are either recombined or from templates, not both")
+        if self.kind == "prompts" and (self.recombine or self.templates):
+            raise ValueError("plan `prompts` uses your texts as they are, not made anew")
         return self
 
 

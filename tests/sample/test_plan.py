@@ -3,7 +3,7 @@ from collections import Counter
 
 import pytest
 
-from sample.plan import make_plan
+from sample.plan import make_plan, write_plan
 from synth.errors import SynthError, UsageError
 from synth.manifest import Dataset, DatasetInfo, Row, open_dataset
 from synth.seeding import seed_from
@@ -116,6 +116,62 @@ def test_balance_raises_every_finding_and_names_the_impossible(config, tmp_path)
     assert counts["edema"] >= 12
     assert counts["hernia"] == 0
     assert "hernia" in plan.notes[0]
+
+
+def test_only_findings_that_the_dataset_has_are_named_impossible(config, tmp_path):
+    rows = [row(i, {"mass": 1, "edema": 0, "hernia": None, "nodule": 0}) for i in range(3)]
+    rows.append(row(9, {"mass": 0, "edema": 1}, split="test"))
+    info = DatasetInfo(name="made", findings=["edema", "mass"])
+    dataset = Dataset(tmp_path, info, tuple(rows))
+    plan = planned(config, dataset, count=5, plan={"kind": "balance", "target": 2})
+    assert plan.notes == ("no training text asks for edema: no image of these is made",)
+
+
+def test_balance_to_a_prevalence(config, tmp_path):
+    rows = [row(i, {"mass": int(i < 2), "edema": int(i % 4 == 3)}) for i in range(20)]
+    dataset = dataset_of(rows, tmp_path)
+    plan = planned(config, dataset, count=40, plan={"kind": "balance", "prevalence": 0.3})
+    counts = {count.finding: count.planned for count in plan.table()}
+    assert counts["mass"] >= 12
+    assert counts["edema"] >= 12
+    assert plan.words == "balance: every finding in at least 0.3 of the images"
+    with pytest.raises(UsageError, match=r"Lower sample.plan.prevalence: about 0.500"):
+        planned(config, dataset, count=40, plan={"kind": "balance", "prevalence": 0.9})
+
+
+def test_more_images_than_distinct_texts_is_noted(config, tmp_path):
+    rows = [row(i, {"mass": 1}, text="same" if i else "other") for i in range(9)]
+    dataset = dataset_of(rows, tmp_path)
+    for wanted, noted in ((2, False), (3, True)):
+        plan = planned(config, dataset, plan={"kind": "counts", "counts": {"mass": wanted}})
+        assert any("(mass 3 from 2)" in note for note in plan.notes) == noted
+
+
+def test_co_occurrence_is_that_of_real_rows(config, tmp_path):
+    rows = [row(i, {"mass": 1, "edema": int(i < 3), "hernia": 0}) for i in range(12)]
+    plan = planned(
+        config,
+        dataset_of(rows, tmp_path),
+        count=60,
+        plan={"kind": "counts", "counts": {"edema": 9}},
+    )
+    real = {json.dumps(r.labels, sort_keys=True) for r in rows}
+    assert {json.dumps(r.labels, sort_keys=True) for r in plan.rows} <= real
+
+
+def test_a_plan_of_old_settings_records_no_new_ones(config, real):
+    value = planned(config, real).to_json()
+    assert list(value) == ["kind", "target", "counts", "images", "sha256", "findings", "notes"]
+
+
+def test_the_work_list_is_written_and_nothing_else_overwritten(config, real, tmp_path):
+    plan = planned(config, real)
+    write_plan(plan, tmp_path / "list.jsonl")
+    write_plan(plan, tmp_path / "list.jsonl")
+    rows = [json.loads(line) for line in (tmp_path / "list.jsonl").read_text().splitlines()]
+    assert [row["seed"] for row in rows] == [row.seed for row in plan.rows]
+    with pytest.raises(UsageError, match="something else"):
+        write_plan(planned(config, real, count=3), tmp_path / "list.jsonl")
 
 
 def test_any_beginning_of_a_plan_is_a_mix(config, real):
