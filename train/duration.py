@@ -70,14 +70,12 @@ def _parts(prospect: Prospect, memory: Memory, step: float) -> dict[str, float]:
     grid = min(MOST_PREVIEWS, max(8, len(dataset.findings)))
     checked = min(VALIDATION_IMAGES, len(dataset.split("val"))) * VALIDATION_TIMES * 2
     live = 0 if train.cached else memory.encode_flops * train.batch / second
+    shown = 1 + train.steps // train.preview_every if train.preview_every else 0
     parts = {
         "encoding images once": images * memory.encode_flops / second if train.cached else 0.0,
         "training": train.steps * (step + live),
         "validation": (1 + train.steps // train.validate_every) * checked * forward / second,
-        "previews": (1 + train.steps // train.preview_every)
-        * grid
-        * (drawn * forward + memory.decode_flops)
-        / second,
+        "previews": shown * grid * (drawn * forward + memory.decode_flops) / second,
     }
     return {name: seconds for name, seconds in parts.items() if seconds}
 

@@ -11,12 +11,20 @@ import torch
 from torch import Tensor
 
 from synth.config.schema import Config
-from synth.data.cache import Dtype, cache_latents, cache_texts, image_sha256, latent_key, text_key
+from synth.data.cache import (
+    Dtype,
+    cache_latents,
+    cache_texts,
+    encoded_at_once,
+    image_sha256,
+    latent_key,
+    text_key,
+)
 from synth.data.cache_fill import require_space
 from synth.data.cache_store import TensorCache
 from synth.diffusion.times import TimeDensity
 from synth.errors import SynthError
-from synth.families.base import Conditioning, Family
+from synth.families.base import Conditioning, Family, Moments
 from synth.families.facts import facts_of
 from synth.images import load_images_u8
 from synth.manifest import Dataset, Row
@@ -118,6 +126,11 @@ def build_examples(
     )
 
 
+def live_at_once(size: int) -> int:
+    """Images encoded at a time inside a step: beside the denoiser there is half the room."""
+    return max(1, encoded_at_once(size) // 2)
+
+
 def null_key(encoder_sha256: str, dtype: Dtype = "fp32") -> str:
     """Key of "no prompt", which some families do not encode as the empty prompt."""
     return text_key("\0", encoder_sha256, dtype)
@@ -165,7 +178,13 @@ class _Source:
         def load(key: str) -> Tensor:
             return load_images_u8([self.dataset.path(rows[key])], self.size)
 
-        return LiveImages(load, self.family.encode_images, self.family.latent_shape(self.size))
+        def encode(pixels: Tensor) -> Moments:
+            parts = [self.family.encode_images(p) for p in pixels.split(live_at_once(self.size))]
+            return Moments(
+                torch.cat([part.mean for part in parts]), torch.cat([part.std for part in parts])
+            )
+
+        return LiveImages(load, encode, self.family.latent_shape(self.size))
 
 
 def _cache_prompts(

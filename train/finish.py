@@ -7,18 +7,26 @@ run whose weights were changed or partly deleted afterwards is not taken for a f
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from synth.config import config_sha256
 from synth.data.card import source_table
+from synth.families import load_family
 from synth.families.base import Family
 from synth.families.device import select_precision
 from synth.manifest import sha256_file, write_bytes, write_json, write_sha256sums
 from synth.provenance import versions
 from train.commit import put_in_place, staging_for, sync_folder
 from train.folder import split_sha256
+from train.processes import on_main
 from train.session import Session, unwrapped, validate
+from train.shard import whole
 
 _SUMS = "SHA256SUMS"
 _CARD = "README.md"  # the user's to edit
@@ -29,17 +37,36 @@ def finish(session: Session) -> dict[str, Any]:
     if not session.validation:  # the session before this one ended between checkpoint and export
         validate(session)
     facts = _facts(session)
-    if session.accelerator.is_main_process:
+    main, sharded = session.accelerator.is_main_process, session.training.sharded
+    averages = whole(session.training.ema.tensors, keep=main) if sharded else {}  # by all
+
+    def export() -> None:
         session.progress.stage("exporting")
         weights = session.config.run.out / "weights"
-        with unwrapped(session), session.training.ema.swapped_in():
-            facts["weights_sha256"] = _export(session.family, weights, _card(session))
+        with _averaged(session, averages) as family:
+            facts["weights_sha256"] = _export(family, weights, _card(session))
         facts["weights_sums_sha256"] = sha256_file(weights / _SUMS)
         facts["seconds"] = round(session.seconds, 3)
         write_json(session.config.run.out / "run.json", facts)
         session.progress.note(f"{weights}: a diffusers pipeline")
-    session.accelerator.wait_for_everyone()
+
+    on_main(session.accelerator, export)
     return facts
+
+
+@contextmanager
+def _averaged(session: Session, gathered: Mapping[str, Tensor]) -> Iterator[Family]:
+    """The model with the averaged weights; where it is sharded another one on the CPU."""
+    if not session.training.sharded:
+        with unwrapped(session), session.training.ema.swapped_in():
+            yield session.family
+        return
+    model = session.config.model.model_copy(update={"attention": "auto"})  # of the CPU
+    family = load_family(model, device=torch.device("cpu"), dtype=torch.float32)
+    with torch.no_grad():
+        for name, parameter in family.trainable():
+            parameter.copy_(gathered[name])
+    yield family
 
 
 def _export(family: Family, weights: Path, card: str) -> str:
@@ -107,6 +134,7 @@ def _facts(session: Session) -> dict[str, Any]:
         "skipped_steps": training.skipped,
         "device": str(session.accelerator.device),
         "processes": session.accelerator.num_processes,
+        "sharding": session.config.train.sharding,
         "precision": select_precision(config.train.precision, session.accelerator.device),
         "attention": {"requested": config.model.attention, "ran": session.family.kernel},
         "trainable_parameters": sum(p.numel() for _, p in training.trainable),

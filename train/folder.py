@@ -34,6 +34,7 @@ FREE_KEYS = {
     "data.dataset",
     "train.steps",
     "train.device",
+    "train.sharding",
     "train.log_every",
     "train.validate_every",
     "train.preview_every",
@@ -89,7 +90,10 @@ def write_config(config: Config) -> None:
 
 def _read_config(path: Path) -> dict[str, Any]:
     try:
-        config = Config.model_validate(yaml.safe_load(path.read_text("utf-8")))
+        said = yaml.safe_load(path.read_text("utf-8"))
+        if not isinstance(said, dict) or not Config.model_fields.keys() <= said.keys():
+            raise ValueError("cut short: what is missing would pass for the default")
+        config = Config.model_validate(said)
     except (ValueError, yaml.YAMLError):  # pydantic's error is a ValueError
         raise SynthError(
             "not the configuration that a run wrote",

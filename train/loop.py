@@ -29,6 +29,7 @@ from train.optim import (
 )
 from train.order import Order
 from train.posthoc import profile_decay
+from train.shard import number, shard, split, whole
 
 MAX_SKIPPED = 20  # steps in a row without a finite gradient; fp16's loss scale needs about ten
 
@@ -69,23 +70,32 @@ class Training:
 
     def __init__(self, family: Family, settings: TrainSection, accelerator: Any) -> None:
         self.family, self.settings, self.accelerator = family, settings, accelerator
+        self.sharded = settings.sharding == "fsdp2"
+        if self.sharded:  # first: what follows is made of the parts
+            shard(family.denoiser, accelerator.device)
         self.trainable: Named = list(family.trainable())
         self.ema = Ema(self.trainable)
         self.profiles = {width: Ema(self.trainable) for width in settings.ema.profiles}
         optimizer = make_optimizer(self.trainable, settings.optim)
-        family.denoiser, self.optimizer = accelerator.prepare(family.denoiser, optimizer)
+        # What is sharded shares its gradients itself, and needs the precision alone.
+        family.denoiser = accelerator.prepare_model(family.denoiser, evaluation_mode=self.sharded)
+        self.optimizer = accelerator.prepare(optimizer)
         self.images_seen = 0
         self.micro = settings.micro_batch  # lowered where memory runs out
         self.skipped = 0
         self.skipped_in_a_row = 0
 
     def checkpoint(self, **facts: Any) -> Checkpoint:
-        """Everything that ``restore`` needs, with further facts for ``state.json``."""
-        scaler = self.accelerator.scaler
+        """Everything that ``restore`` needs, with further facts for ``state.json``.
+
+        All processes call it; the tensors are with the main one.
+        """
+        scaler, main = self.accelerator.scaler, self.accelerator.is_main_process
+        moments = optimizer_tensors(self.optimizer.optimizer, self.trainable)
         return Checkpoint(
-            weights={name: parameter.detach() for name, parameter in self.trainable},
-            ema=flatten(self.ema, self.profiles),
-            optimizer=optimizer_tensors(self.optimizer.optimizer, self.trainable),
+            weights=whole({n: p.detach() for n, p in self.trainable}, keep=main),
+            ema=whole(flatten(self.ema, self.profiles), keep=main),
+            optimizer=whole(moments, keep=main),
             state={
                 "images_seen": self.images_seen,
                 "micro_batch": self.micro,
@@ -106,6 +116,7 @@ class Training:
         shapes = {name: tensor.shape for name, tensor in checkpoint.weights.items()}
         if shapes != {name: parameter.shape for name, parameter in self.trainable}:
             raise SynthError("the checkpoint is of a model with other trainable parameters")
+        checkpoint = split(checkpoint, dict(self.trainable))
         for name, parameter in self.trainable:
             parameter.copy_(checkpoint.weights[name])
         average, profiles = unflatten(checkpoint.ema, tuple(self.profiles))
@@ -176,7 +187,7 @@ def _step(
     training.micro = lowered_to or training.micro
     parameters = [parameter for _, parameter in training.trainable]
     _share_rest(training)
-    norm = float(accelerator.clip_grad_norm_(parameters, settings.optim.clip))
+    norm = number(accelerator.clip_grad_norm_(parameters, settings.optim.clip))
     mean = float(accelerator.reduce(total, reduction="sum"))
     finite = math.isfinite(mean) and math.isfinite(norm)
     if finite or accelerator.scaler:  # the fp16 scaler skips by itself, and must see the step

@@ -13,11 +13,11 @@ from pathlib import Path
 import torch
 
 from sample.generate import DECODE_PIXELS
-from synth.data.cache_fill import BATCH
+from synth.data.cache import encoded_at_once
 from train.backoff import next_micro
 from train.batches import Batch, conditioning_entry
 from train.captions import variants
-from train.examples import prompt_of
+from train.examples import live_at_once, prompt_of
 from train.memory import Cost, cost_of, fake, modules_of, tensors_of
 from train.prospect import Prospect, example_batch, one_micro_batch
 
@@ -55,7 +55,9 @@ def memory_of(prospect: Prospect) -> Memory:
     config, family, numbers = prospect.config, prospect.family, prospect.numbers
     present = tensors_of(modules_of(family))
     size, drawn = prospect.size, config.sample.batch
-    images = BATCH if config.train.cached else prospect.micro
+    images = encoded_at_once(size)
+    if not config.train.cached:
+        images = min(live_at_once(size), prospect.micro)
     decoded = max(1, min(DECODE_PIXELS // size**2, drawn))
     latents = (decoded, *family.latent_shape(size))
 

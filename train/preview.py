@@ -6,9 +6,11 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from synth.config.schema import SampleSection
 from synth.families.base import Family
@@ -81,7 +83,7 @@ def choose_previews(
 def write_preview(
     family: Family,
     previews: Sequence[Preview],
-    path: Path,
+    path: Path | None,
     *,
     settings: SampleSection,
     seed: int,
@@ -90,6 +92,7 @@ def write_preview(
     """Make one image a prompt, always from the same noise, and write them as one PNG.
 
     A JSON file beside it, of the same name, says what each image shows, row by row of the grid.
+    Without a path nothing is written: a process that helps to compute.
     """
     from sample.generate import generate_batches, require_finite
 
@@ -106,6 +109,8 @@ def write_preview(
     ):
         require_finite(batch)
         grey.append(batch.image_u8.float().mean(dim=1))
+    if path is None:
+        return
     columns = min(_COLUMNS, len(previews))
     save_png(path, grid(torch.cat(grey).round().numpy().astype(np.uint8), columns))
     images = [
@@ -136,6 +141,7 @@ def validation_losses(
     *,
     batch: int,
     labels: Mapping[str, Mapping[str, Label]] | None = None,
+    accelerator: Any = None,
 ) -> Validation:
     """Unweighted loss over fixed images × fixed times × fixed noise.
 
@@ -146,6 +152,7 @@ def validation_losses(
         batches: gives the fixed batches.
         batch: images a forward pass.
         labels: of the images, by sample id; without, no finding is told apart.
+        accelerator: of ``accelerate``: its processes share the work, and all get the result.
     """
     labels = labels or {}
     first, others = examples[:VALIDATION_IMAGES], examples[VALIDATION_IMAGES:]
@@ -153,9 +160,9 @@ def validation_losses(
     total, of_image = 0.0, defaultdict[str, float](float)
     for chosen in (first, further):  # apart, so that the loss is the same with labels or without
         items = list(_items(chosen))
-        for start in range(0, len(items), batch):
-            part = items[start : start + batch]
-            losses = batch_loss(family, batches.fixed(part), None)
+        parts = [items[start : start + batch] for start in range(0, len(items), batch)]
+        shared = _losses(family, parts, batches, accelerator)
+        for part, losses in zip(parts, shared, strict=True):
             total += float(losses.sum()) if chosen is first else 0.0
             for (example, _), loss in zip(part, losses.tolist(), strict=True):
                 of_image[example.sample_id] += loss / VALIDATION_TIMES
@@ -165,6 +172,28 @@ def validation_losses(
             shown[finding].append(loss)
     by_finding = {name: (sum(shown[name]) / len(shown[name]), len(shown[name])) for name in shown}
     return Validation(total / (len(first) * VALIDATION_TIMES), dict(sorted(by_finding.items())))
+
+
+def _losses(
+    family: Family,
+    parts: Sequence[Sequence[tuple[Example, float]]],
+    batches: BatchMaker,
+    accelerator: Any,
+) -> list[Tensor]:
+    """Losses of every part; with several processes each computes every n-th."""
+    rank = accelerator.process_index if accelerator else 0
+    world = accelerator.num_processes if accelerator else 1
+    own: dict[int, Tensor] = {}
+    for turn in range(0, len(parts), world):
+        index = min(turn + rank, len(parts) - 1)  # none left: all compute as often, for sharding
+        own[index] = batch_loss(family, batches.fixed(parts[index]), None)
+    if world == 1 or not parts:
+        return list(own.values())
+    mine = {index: losses for index, losses in own.items() if index % world == rank}
+    empty = [torch.zeros(len(part), device=accelerator.device) for part in parts]
+    joined = torch.cat([mine.get(index, zeros) for index, zeros in enumerate(empty)])
+    reduced: Tensor = accelerator.reduce(joined, reduction="sum")
+    return list(reduced.split([len(part) for part in parts]))
 
 
 def _items(chosen: Sequence[Example]) -> Iterator[tuple[Example, float]]:

@@ -119,7 +119,7 @@ def _train(session: Session, stop: StopRequest) -> Generator[Step, None, None]:
         session.progress.update(step.index, train.steps, pace)
         if last or step.index % train.validate_every == 0:
             validate(session)
-        if last or step.index % train.preview_every == 0:
+        if train.preview_every and (last or step.index % train.preview_every == 0):
             preview(session)
         if last or step.index % (train.ema.snapshot_every or train.checkpoint_every) == 0:
             snapshot(session)

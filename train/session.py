@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,9 @@ import torch
 
 from synth.config import config_sha256
 from synth.config.schema import Config
-from synth.errors import SynthError, UsageError
+from synth.errors import SynthError
 from synth.families import load_family
 from synth.families.base import Family
-from synth.families.device import select_device, select_precision
 from synth.manifest import Dataset, open_dataset
 from synth.progress import Progress
 from train.checkpoint import Checkpoint, checkpoints, load_latest, save_checkpoint
@@ -34,6 +33,8 @@ from train.preview import (
     validation_losses,
     write_preview,
 )
+from train.processes import on_main, open_accelerator, require_agreement
+from train.shard import whole
 from train.tracker import open_tracker
 
 
@@ -65,7 +66,7 @@ class Session:
 def open_session(config: Config, progress: Progress) -> Session:
     """Load everything, and go back to the newest sound checkpoint."""
     dataset = open_dataset(config.data.dataset)
-    accelerator = _accelerator(config)
+    accelerator = open_accelerator(config)
     if accelerator.is_main_process:  # it holds the run folder
         for folder in (config.run.out, config.run.out / "checkpoints"):
             remove_leftovers(folder)
@@ -100,44 +101,18 @@ def open_session(config: Config, progress: Progress) -> Session:
     return session
 
 
-def _accelerator(config: Config) -> Any:
-    """Set up accelerate for this device and precision; seeds and global switches stay untouched.
-
-    Raises:
-        UsageError: the batch cannot be shared among the processes.
-    """
-    from accelerate import Accelerator
-    from accelerate.state import AcceleratorState
-
-    device = select_device(config.train.device)
-    precision = select_precision(config.train.precision, device)
-    # The state is a process-wide singleton that would keep the precision of an earlier run.
-    AcceleratorState._reset_state(reset_partial_state=int(os.environ.get("WORLD_SIZE", "1")) == 1)
-    accelerator = Accelerator(
-        cpu=device.type == "cpu",
-        mixed_precision="no" if precision == "fp32" else precision,
-        step_scheduler_with_optimizer=False,
-    )
-    share = (config.train.micro_batch or 1) * accelerator.num_processes
-    if config.train.batch % share:
-        raise UsageError(
-            "the batch cannot be shared evenly among the processes",
-            where="train.batch",
-            got=config.train.batch,
-            expected=f"a multiple of {share}",
-        )
-    return accelerator
-
-
 def _resume(session: Session, checkpoint: Checkpoint | None) -> None:
     """Restore, or log the state before training as the baseline.
 
     Raises:
-        SynthError: the dataset or the base model is not the one the run began with.
+        SynthError: the dataset or the base model is not the one the run began with, or the
+            processes do not see the same checkpoints.
     """
+    require_agreement(session.accelerator, -1 if checkpoint is None else _images(checkpoint))
     if checkpoint is None:
         validate(session)
-        preview(session)
+        if session.config.train.preview_every:
+            preview(session)
         return
     if checkpoint.state["fingerprint"] != session.examples.fingerprint:
         raise SynthError(
@@ -159,17 +134,27 @@ def _resume(session: Session, checkpoint: Checkpoint | None) -> None:
     session.progress.note(f"continuing after {session.training.images_seen} images")
 
 
+def _images(checkpoint: Checkpoint) -> int:
+    return int(checkpoint.state["images_seen"])
+
+
 def validate(session: Session) -> None:
-    """Loss of the present and the averaged weights on the validation split, if there is one."""
+    """Loss of the present and the averaged weights on the validation split, if there is one.
+
+    All processes meet here, each with its part of the images.
+    """
     training, val = session.training, session.examples.val
-    if not val or not session.accelerator.is_main_process:
+    if not val:
         return
-    batch = training.micro or session.config.train.batch
+    accelerator = session.accelerator
+    batch = training.micro or session.config.train.batch // accelerator.num_processes
     labels = {row.sample_id: row.labels for row in session.dataset.split("val")}
 
     def loss() -> Validation:
         batches = session.examples.batches
-        return validation_losses(session.family, val, batches, batch=batch, labels=labels)
+        return validation_losses(
+            session.family, val, batches, batch=batch, labels=labels, accelerator=accelerator
+        )
 
     with unwrapped(session):
         raw = loss()
@@ -185,16 +170,17 @@ def validate(session: Session) -> None:
 
 
 def preview(session: Session) -> None:
-    """A grid from the averaged weights."""
+    """A grid from the averaged weights; what is sharded takes all processes to compute."""
     config, training = session.config, session.training
-    if not session.accelerator.is_main_process:
+    main = session.accelerator.is_main_process
+    if not main and not training.sharded:
         return
     path = config.run.out / "previews" / f"{training.images_seen}.png"
     with unwrapped(session), training.ema.swapped_in():
         write_preview(
             session.family,
             session.previews,
-            path,
+            path if main else None,
             settings=config.sample,
             seed=config.run.seed,
             size=config.data.size or session.family.size,
@@ -204,25 +190,27 @@ def preview(session: Session) -> None:
 
 def checkpoint(session: Session) -> None:
     """Save where the run is; all processes meet here."""
-    if session.accelerator.is_main_process:
-        content = session.training.checkpoint(
-            fingerprint=session.examples.fingerprint,
-            base_weights_sha256=session.family.weights_sha256,
-            seconds=session.seconds,
-            config_sha256=config_sha256(session.config),
-        )
-        folder = session.config.run.out / "checkpoints"
-        save_checkpoint(folder, content, keep=session.config.train.keep_checkpoints)
-    session.accelerator.wait_for_everyone()
+    content = session.training.checkpoint(
+        fingerprint=session.examples.fingerprint,
+        base_weights_sha256=session.family.weights_sha256,
+        seconds=session.seconds,
+        config_sha256=config_sha256(session.config),
+    )
+    folder, keep = session.config.run.out / "checkpoints", session.config.train.keep_checkpoints
+
+    def save() -> None:
+        save_checkpoint(folder, content, keep=keep)
+
+    on_main(session.accelerator, save)
 
 
 def snapshot(session: Session) -> None:
     """Keep the averages of the tracked profiles, from which `synth ema` makes any other."""
-    if not session.accelerator.is_main_process:
-        return
+    main, seen = session.accelerator.is_main_process, session.training.images_seen
     for width, average in session.training.profiles.items():
-        seen = session.training.images_seen
-        save_snapshot(session.config.run.out / "ema", width, seen, average.tensors)
+        tensors = whole(average.tensors, keep=main)
+        save = partial(save_snapshot, session.config.run.out / "ema", width, seen, tensors)
+        on_main(session.accelerator, save)
 
 
 def space_needed(session: Session) -> list[tuple[Path, int]]:

@@ -111,9 +111,10 @@ class TrainSection(Section):
     ema: EmaSection = EmaSection()
     precision: Precision = "auto"
     device: Device = "auto"
+    sharding: Literal["none", "fsdp2"] = "none"  # fsdp2: weights split over the processes
     log_every: PositiveInt = 10  # steps
     validate_every: PositiveInt = 100  # steps
-    preview_every: PositiveInt = 500  # steps
+    preview_every: PositiveInt | None = 500  # steps; null: no previews
     checkpoint_every: PositiveInt = 500  # steps
     keep_checkpoints: PositiveInt = 2
     cache: Path | None = None  # None: <run.out>/cache; runs on the same images may share one

@@ -25,7 +25,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from synth.data.cache_fill import Filling, fill
+from synth.data.cache_fill import BATCH, Filling, fill
 from synth.data.cache_shard import Entry
 from synth.data.cache_store import TensorCache
 from synth.errors import SynthError
@@ -34,6 +34,12 @@ from synth.manifest import Dataset, Row, sha256_file, sha256_text
 from synth.progress import Progress, Silent
 
 Dtype = Literal["fp32", "fp16"]
+_ENCODE_PIXELS = 4 * 512 * 512  # the activations of an autoencoder take 2 KiB a pixel and more
+
+
+def encoded_at_once(size: int) -> int:
+    """Images of this side that an autoencoder takes at a time, so that its memory is bounded."""
+    return max(1, min(BATCH, _ENCODE_PIXELS // size**2))
 
 
 def latent_key(image_sha256: str, encoder_sha256: str, size: int, dtype: Dtype = "fp32") -> str:
@@ -90,7 +96,8 @@ def cache_latents(
         kept = {name: _kept(tensor, dtype) for name, tensor in fields.items()}
         return [{name: t[i] for name, t in kept.items()} for i in range(len(images))]
 
-    fill(cache, keys, Filling(load, encode_images, "encoding images"), progress or Silent())
+    how = Filling(load, encode_images, "encoding images", batch=encoded_at_once(size))
+    fill(cache, keys, how, progress or Silent())
     return keys
 
 

@@ -27,7 +27,7 @@ from synth.manifest import sha256_text
 from synth.progress import Progress
 
 CHUNK = 512  # entries that a process claims at once; a multiple of BATCH
-BATCH = 16  # entries encoded at once
+BATCH = 16  # entries encoded at once, if the filling does not say
 SHARD_BYTES = 64 * 2**20  # a shard is committed when it has grown to this
 _AHEAD = 3  # batches loaded while one is encoded
 _POLL = 0.2  # seconds between two looks at what other processes finished
@@ -43,12 +43,14 @@ class Filling(Generic[Loaded]):
         encode: what was loaded for a batch to its entries, in order.
         stage: what the progress display says.
         reserve: bytes that the disk must still have afterwards, for what follows.
+        batch: entries encoded at once; None: ``BATCH``.
     """
 
     load: Callable[[str], Loaded]
     encode: Callable[[Sequence[Loaded]], list[Entry]]
     stage: str
     reserve: int = 0
+    batch: int | None = None
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,9 @@ def _fill_some(
     entries: dict[str, Entry] = {}
     left, checked = len(absent), False
     try:
-        with closing(_loaded_ahead(_claim(cache, absent, held), how.load)) as stream:
+        with closing(
+            _loaded_ahead(_claim(cache, absent, held, how.batch or BATCH), how.load)
+        ) as stream:
             for batch, loaded in stream:
                 made = how.encode(loaded)
                 if not checked:
@@ -139,7 +143,9 @@ def _fill_some(
             _release(claim)
 
 
-def _claim(cache: TensorCache, absent: Sequence[str], held: list[FileLock]) -> Iterator[_Batch]:
+def _claim(
+    cache: TensorCache, absent: Sequence[str], held: list[FileLock], batch: int
+) -> Iterator[_Batch]:
     """The batches of every chunk that is free; claimed when its first batch is asked for."""
     for first in range(0, len(absent), CHUNK):
         chunk = absent[first : first + CHUNK]
@@ -154,8 +160,8 @@ def _claim(cache: TensorCache, absent: Sequence[str], held: list[FileLock]) -> I
         if not todo:  # finished by another process a moment ago
             held.remove(claim)
             _release(claim)
-        for start in range(0, len(todo), BATCH):
-            yield _Batch(todo[start : start + BATCH], claim, start + BATCH >= len(todo))
+        for start in range(0, len(todo), batch):
+            yield _Batch(todo[start : start + batch], claim, start + batch >= len(todo))
 
 
 def _release(claim: FileLock) -> None:

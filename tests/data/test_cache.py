@@ -5,7 +5,7 @@ import shutil
 import pytest
 import torch
 
-from synth.data.cache import cache_latents, cache_texts, latent_key, text_key
+from synth.data.cache import cache_latents, cache_texts, encoded_at_once, latent_key, text_key
 from synth.data.cache_store import TensorCache
 from synth.errors import SynthError
 from synth.manifest import Dataset, open_dataset, sha256_file
@@ -144,3 +144,10 @@ def test_half_precision_halves_the_disk_and_refuses_what_does_not_fit(tmp_path, 
             encode=lambda text: {"tokens": torch.full((1, 2), 7e4)},
             dtype="fp16",
         )
+
+
+@pytest.mark.parametrize(
+    ("size", "images"), [(32, 16), (128, 16), (256, 16), (512, 4), (1024, 1), (4096, 1)]
+)
+def test_large_images_are_encoded_in_smaller_batches(size, images):
+    assert encoded_at_once(size) == images

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -132,6 +133,29 @@ def test_leftovers_of_dead_processes_alone_are_removed(tmp_path):
     remove_leftovers(tmp_path)
     kept = {".8.x.staging", "thesis.1.staging", alive}
     assert {path.name for path in tmp_path.iterdir()} == kept
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="no names of handles elsewhere")
+def test_everything_is_on_the_disk_before_it_gets_its_name(tmp_path, monkeypatch):
+    """A power cut, which no killed process can show: the order of flushes and renames."""
+    done = []
+    fsync, replace = os.fsync, Path.replace
+
+    def flush(handle):
+        done.append(Path(f"/proc/self/fd/{handle}").readlink().name)
+        fsync(handle)
+
+    def rename(self, target):
+        done.append(f"rename to {Path(target).name}")
+        return replace(self, target)
+
+    monkeypatch.setattr(os, "fsync", flush)
+    monkeypatch.setattr(Path, "replace", rename)
+    path = save_checkpoint(tmp_path, make(8), keep=1)
+    when = done.index("rename to 8")
+    files = {p.name for p in path.iterdir()}
+    assert set(done[:when]) == files | {f".8.{os.getpid()}.staging"}
+    assert done[when + 1 :] == [tmp_path.name]
 
 
 def test_manifest_lists_every_file(tmp_path):

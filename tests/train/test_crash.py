@@ -23,6 +23,7 @@ from synth.progress import Silent
 from train import disk
 from train import finish as finish_module
 from train.checkpoint import Checkpoint, find_damage, load_latest, save_checkpoint
+from train.folder import write_config
 from train.loop import checkpoint_bytes
 from train.run import fine_tune
 from train.session import open_session
@@ -74,6 +75,8 @@ def test_a_kill_before_any_file_operation_of_a_save(tmp_path, children, keep, re
         assert death["values"] == [death["latest"]]
         if "24" not in death["sound"]:  # nothing older goes before the newer was verified
             assert death["sound"] == ["8", "16"]
+        else:  # what is pruned is whole until it is gone
+            assert death["torn"] == []
         assert death["entries"] == ["16", "24"][-keep:] == death["sound_after"]
     assert {death["latest"] for death in deaths} == {16, 24}
     assert any(len(death["sound"]) == 3 for death in deaths)  # while pruning
@@ -228,6 +231,10 @@ def test_a_run_folder_survives_damage_to_its_other_files(tmp_path, make_config):
         damage(tmp_path / "config.yaml")
         with pytest.raises(SynthError, match=r"config.yaml: (not the configuration|the run was)"):
             fine_tune(make_config(tmp_path, steps=2))
+    for size in range(0, saved.index(b"\nmetrics:"), 20):  # the last section may differ anyway
+        (tmp_path / "config.yaml").write_bytes(saved[:size])
+        with pytest.raises(SynthError, match=r"config.yaml: not the configuration"):
+            write_config(make_config(tmp_path, steps=2))
 
 
 def test_weights_that_changed_after_the_run_are_exported_again(tmp_path, make_config):

@@ -157,6 +157,26 @@ def test_examples_are_drawn_alike_by_any_worker_in_any_order(tmp_path, everythin
         assert torch.equal(alone.cond.tokens[0], together.cond.tokens[index, :length])
 
 
+def test_a_worker_that_reads_ahead_changes_nothing(tmp_path, everything):
+    """Uncached images are read by a thread while the step before is computed."""
+    curves = []
+    for ahead in (True, False):
+        session = open_session(everything(f"ahead{ahead}", "lora", cached=False), Silent())
+        training, examples = session.training, session.examples
+        batches = examples.batches
+        assert batches._reader
+        if not ahead:
+            batches._reader = None
+        order = InTurn(len(examples.train))
+        curves.append([s.loss for s in loop.fit(training, examples.train, order, batches)])
+    assert curves[0] == curves[1]
+    items = [(examples.train[i], i) for i in range(4)]
+    batches = open_session(everything("last", "lora", cached=False), Silent()).examples.batches
+    expected = batches.draw(items[2:])
+    batches.announce(items[:2])
+    assert torch.equal(batches.draw(items[2:]).noise, expected.noise)  # not what was announced
+
+
 def test_a_run_folder_that_was_moved_goes_on_alike(tmp_path, make_config, same_tensors):
     fine_tune(make_config(tmp_path / "whole"))
     fine_tune(make_config(tmp_path / "first", steps=2))

@@ -231,3 +231,8 @@ def test_global_random_state_is_left_alone(tmp_path, make_config):
     before = torch.random.get_rng_state()
     fine_tune(make_config(tmp_path, model={"adapter": "lora"}, steps=1))
     assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_previews_can_be_left_out(tmp_path, make_config):
+    fine_tune(make_config(tmp_path, preview_every=None))
+    assert not (tmp_path / "previews").exists()

@@ -14,14 +14,23 @@ import torch
 from safetensors.torch import load_file
 
 from synth.config import dump_config
+from synth.families import load_family
 from synth.manifest import read_jsonl
 from train.run import fine_tune
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="forks are POSIX's")
 STEPS = 4
-# what every process drew, in the order it drew it
+# what every process drew, in the order it drew it, and how many numbers it trains of its own
 SPY = """
 import json, os
+from train import loop
+fit = loop.fit
+def watched(training, *rest):
+    local = (getattr(p, "to_local", lambda p=p: p)() for _, p in training.trainable)
+    with open(os.environ["DRAWN"] + ".held", "w") as file:
+        print(sum(part.numel() for part in local), file=file)
+    return fit(training, *rest)
+loop.fit = watched
 from train.batches import BatchMaker
 draw = BatchMaker.draw
 def spy(self, presentations):
@@ -85,6 +94,9 @@ def assert_close(one: Path, other: Path, images: int) -> None:
         assert expected.keys() == got.keys()
         for key, tensor in expected.items():
             torch.testing.assert_close(got[key], tensor, rtol=0, atol=1e-5, msg=f"{name} {key}")
+    losses = [json.loads((run / "run.json").read_text())["validation"] for run in (one, other)]
+    assert losses[1]["loss_ema"] == pytest.approx(losses[0]["loss_ema"], rel=1e-5)
+    assert losses[1]["by_finding"].keys() == losses[0]["by_finding"].keys()
     for a, b in zip(steps(one), steps(other), strict=True):
         for key in ("loss", "grad_norm"):
             assert b[key] == pytest.approx(a[key], rel=1e-5)
@@ -158,3 +170,26 @@ def test_a_signal_to_one_process_stops_both_after_the_same_step(tmp_path, make_c
     assert f"stopped by a signal after {images} images" in processes[0].text
     assert f"stopped by SIGTERM after {images} images" in processes[1].text
     assert steps(run)[-1]["images_seen"] == images
+
+
+def test_a_sharded_run_is_the_run_in_one_process(tmp_path, make_config, together):
+    """FSDP2: half of every tensor a process; checkpoints are whole and go on either way."""
+    settings = {"micro_batch": 1, "caption_dropout": 0.3, "ema": {"profiles": [0.05, 0.1]}}
+    settings["optim"] = {"learning_rate": 1e-4, "schedule": "constant", "warmup_steps": 0}
+    one = fine_tune(make_config(tmp_path / "one", steps=STEPS, **settings)).folder
+    fine_tune(make_config(tmp_path / "two", steps=1, **settings))
+    finish(together(make_config(tmp_path / "two", steps=3, sharding="fsdp2", **settings)))
+    facts = json.loads((tmp_path / "two/run.json").read_text())
+    assert (facts["processes"], facts["sharding"]) == (2, "fsdp2")
+    held = [int((tmp_path / f"two-{rank}.drawn.held").read_text()) for rank in range(2)]
+    assert sum(held) == facts["trainable_parameters"]
+    assert max(held) < 0.6 * sum(held)
+    exported = load_family(
+        make_config(tmp_path, model={"weights": str(tmp_path / "two/weights")}).model,
+        device=torch.device("cpu"),
+        dtype=torch.float32,
+    )
+    averages = load_file(tmp_path / "two/checkpoints/12/ema.safetensors")
+    assert all(torch.equal(p, averages[name]) for name, p in exported.trainable())
+    two = fine_tune(make_config(tmp_path / "two", steps=STEPS, **settings)).folder
+    assert_close(one, two, 4 * STEPS)
