@@ -29,7 +29,8 @@ class ExampleTable(Sequence[Example]):
         self._ids = ids
         self._latents = bytes(latents)
         self._texts = np.array(texts, np.int32)
-        self._facts = np.array(facts, np.int8).reshape(len(ids), -1)
+        width = len(facts[0]) if facts else 0
+        self._facts = np.array(facts, np.int8).reshape(len(ids), width)
         self._wordings = tuple(wordings)
 
     def __len__(self) -> int:
