@@ -14,6 +14,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from metrics.report_charts import dot_chart
+from metrics.report_filters import filter_view
 from metrics.report_images import MOST_FINDINGS, findings_shown, gallery
 from metrics.report_lessons import lessons
 from metrics.report_neighbours import neighbours
@@ -117,6 +118,7 @@ def _context(sources: _Sources) -> dict[str, Any]:
         "fidelity": _fidelity(sources),
         "training": training(sources.run, facts),
         "plan": plan_view(real, synthetic),
+        "filters": filter_view(synthetic),
         "utility": _utility(scores),
         "neighbours": neighbours(scores, real, synthetic),
         "warnings": [sentence(text) for text in items(scores, "warnings")],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sample.filters.account import section
 from sample.identity import Identity
 from sample.plan import Plan
 from synth.data.card import source_table
@@ -73,7 +74,7 @@ dataset = load_dataset("imagefolder", data_dir="{name}", split="train")
 
 Check the files with `sha256sum -c SHA256SUMS`.
 
-{sources}## Terms of use
+{filters}{sources}## Terms of use
 
 {terms}
 """
@@ -114,6 +115,13 @@ def card(
         seed=identity.seed,
         weights=identity.weights_sha256,
         config=identity.config_sha256,
+        filters=_filters(info),
         sources=f"## Sources\n\n{source_table(info.sources)}\n\n" if info.sources else "",
         terms="\n".join(f"- {term}" for term in info.terms) or "None were recorded with the data.",
     )
+
+
+def _filters(info: DatasetInfo) -> str:
+    """The section about filters; empty where there are none."""
+    found = (info.model_extra or {}).get("filters")
+    return section(found, found) + "\n" if found else ""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,16 +20,41 @@ from synth.progress import Progress
 
 LOCK = ".lock"
 TABLE = "metadata.jsonl"
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def disk_errors(folder: Path) -> Iterator[None]:
+    """Turn a write that found no room into one clear error.
+
+    Raises:
+        SynthError: the disk is full.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        raise SynthError(
+            "no room left on the disk",
+            where=error.filename or folder,
+            got=error.strerror,
+            fix="What is written is whole. Make room, and the same command continues.",
+        ) from error
+
+
+@contextmanager
+def locked(folder: Path, *, wait: float = 0) -> Iterator[None]:
     """Hold the folder for this process alone; the lock goes with the process, even a killed one.
+
+    Args:
+        folder: made where it is not there.
+        wait: seconds to wait for another process; negative: as long as it takes.
 
     Raises:
         SynthError: another process holds it, or the place is a file or cannot be written to.
     """
-    lock = FileLock(folder / LOCK, timeout=0)
+    lock = FileLock(folder / LOCK, timeout=wait)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire()
@@ -36,7 +62,8 @@ def locked(folder: Path) -> Iterator[None]:
         raise SynthError(
             "another process is writing this dataset",
             where=folder,
-            fix="Wait for it, or give another sample.out.",
+            fix="Wait for it, or give another sample.out. Processes that are to share one dataset "
+            "all need sample.engine=shared.",
         ) from None
     except OSError as error:
         raise SynthError("cannot write here", where=folder, got=error.strerror or error) from None
@@ -54,7 +81,7 @@ def recorded_identity(folder: Path) -> dict[str, Any] | None:
     """
     if folder.exists() and not folder.is_dir():
         raise SynthError("not a folder", where=folder, fix="Give another sample.out.")
-    if not folder.exists() or all(path.name == LOCK for path in folder.iterdir()):
+    if not folder.exists() or all(_is_scratch(path) for path in folder.iterdir()):
         return None
     info = folder / "dataset.json"
     try:
@@ -69,6 +96,23 @@ def recorded_identity(folder: Path) -> dict[str, Any] | None:
             fix="Give another sample.out.",
         )
     return recorded
+
+
+def _is_scratch(path: Path) -> bool:
+    """Whether a file is what a run leaves that was killed before its first whole file."""
+    return path.name == LOCK or path.match(".dataset.json.*.tmp")
+
+
+def remove_scratch(folder: Path) -> None:
+    """Remove the unfinished files that a killed run left; the caller holds the folder."""
+    ours = ("README.md", "SHA256SUMS", "dataset.json", TABLE, "previews.png", "rejected.png")
+    left = [path for name in ours for path in folder.glob(f".{name}.*.tmp")]
+    for path in [
+        *left,
+        *folder.glob("images/*/.*.png.*.tmp"),
+        *folder.glob("rejected/.*.png.*.tmp"),
+    ]:
+        path.unlink(missing_ok=True)
 
 
 def require_same(folder: Path, identity: Identity) -> None:
@@ -95,25 +139,44 @@ def kept_rows(folder: Path, plan: Plan, progress: Progress) -> dict[str, Synthet
     Raises:
         SynthError: the table is damaged before its last line.
     """
+    found, kept = whole_rows(folder, {row.sample_id for row in plan.rows}, files=(folder,))
+    if len(kept) < found:
+        progress.note(f"{found - len(kept)} images are missing or damaged: made again")
+        write_table(folder, list(kept.values()))
+    return kept
+
+
+def whole_rows(
+    folder: Path, wanted: Collection[str], *, files: Sequence[Path]
+) -> tuple[int, dict[str, SyntheticRow]]:
+    """The rows of a folder's table whose files are whole.
+
+    Args:
+        folder: where ``metadata.jsonl`` is; where there is none there are no rows.
+        wanted: sample_ids that count.
+        files: folders that a row's file may be in.
+
+    Returns:
+        How many rows there are, and the whole ones by sample_id; the last of an id counts.
+
+    Raises:
+        SynthError: the table is damaged before its last line.
+    """
     table = folder / TABLE
     if not table.is_file():
-        return {}
-    wanted = {row.sample_id for row in plan.rows}
+        return 0, {}
     try:
         found = [SyntheticRow.model_validate(raw) for raw in read_jsonl(table)]
     except ValidationError as error:
         raise SynthError(
             "a row is not one of a synthetic dataset", where=table, got=error.errors()[0]["msg"]
         ) from None
-    kept = {
+    return len(found), {
         row.sample_id: row
         for row in found
-        if row.sample_id in wanted and _whole(folder / row.file_name, row.sha256)
+        if row.sample_id in wanted
+        and any(_whole(place / row.file_name, row.sha256) for place in files)
     }
-    if len(kept) < len(found):
-        progress.note(f"{len(found) - len(kept)} images are missing or damaged: made again")
-        write_table(folder, list(kept.values()))
-    return kept
 
 
 def write_table(folder: Path, rows: Sequence[SyntheticRow]) -> None:

@@ -13,6 +13,7 @@ _OFF: dict[str, Any] = {
     "guidance_interval": [0.0, 1.0],
     "guidance_rescale": 0.0,
     "spacing": "model",
+    "filters": "",
 }
 
 
@@ -37,6 +38,7 @@ class Identity:
         guidance_interval: relative times between which guidance acts.
         guidance_rescale: 0 is off.
         spacing: ``auto`` where the solver's times are other than the stock pipeline's.
+        filters: digest of the filters' settings and limits; empty where there are none.
     """
 
     solver: str
@@ -52,6 +54,7 @@ class Identity:
     guidance_interval: tuple[float, float] = (0.0, 1.0)
     guidance_rescale: float = 0.0
     spacing: str = "model"
+    filters: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """For ``dataset.json``; an option that is off is left out."""
@@ -61,7 +64,7 @@ class Identity:
     @property
     def config_sha256(self) -> str:
         """Digest of the settings that, with a row's prompt, seed and weights, give its image."""
-        names = {"solver", "steps", "guidance", "size", "precision", *_OFF}
+        names = {"solver", "steps", "guidance", "size", "precision", *_OFF} - {"filters"}
         settings = {name: value for name, value in self.to_json().items() if name in names}
         return sha256_text(json.dumps(settings, sort_keys=True))
 

@@ -4,23 +4,36 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from sample.card import card
-from sample.folder import kept_rows, locked, recorded_identity, require_same, write_table
-from sample.generate import Asked, BatchMaker, require_finite
+from sample.filters.account import account, sentences
+from sample.filters.calibration import open_judge
+from sample.filters.settle import settle
+from sample.filters.sheet import write_sheet
+from sample.folder import (
+    disk_errors,
+    kept_rows,
+    locked,
+    recorded_identity,
+    remove_scratch,
+    require_same,
+    write_table,
+)
+from sample.generate import BatchMaker
 from sample.identity import Identity
 from sample.model import open_model, sampling_model
-from sample.plan import Plan, PlannedRow, make_plan
-from sample.retry import Retry
+from sample.plan import Plan, make_plan
+from sample.shards import Shards, join_shards, remove_closed
+from sample.shards_make import Job, make_span
+from sample.shards_work import Part, Patience, work_on
 from sample.spacing import effective
-from sample.write import Writer, write_previews
+from sample.write import MARK, write_previews
 from synth.config.schema import Config
 from synth.errors import Interrupted
 from synth.families.base import Family
-from synth.families.facts import codes_of
 from synth.manifest import (
     Dataset,
     DatasetInfo,
@@ -32,6 +45,9 @@ from synth.manifest import (
 )
 from synth.progress import Progress, Silent
 from synth.provenance import versions
+
+SUMS = "SHA256SUMS"
+ENTER_SECONDS = 60.0  # to wait for another worker to begin a dataset, or to finish it
 
 
 @dataclass(frozen=True)
@@ -46,6 +62,7 @@ class SampleSummary:
         retried: images that an earlier attempt at failed.
         seconds: wall time of making and writing the images.
         plan: counts a finding, as ``Plan.to_json`` gives them.
+        filters: what filters accepted, as ``sample.filters.account`` gives it; None without any.
     """
 
     out: Path
@@ -55,6 +72,7 @@ class SampleSummary:
     retried: int
     seconds: float
     plan: dict[str, Any]
+    filters: dict[str, Any] | None = None
 
     @property
     def images_per_second(self) -> float:
@@ -64,23 +82,17 @@ class SampleSummary:
     def to_json(self) -> dict[str, Any]:
         """For ``--json``."""
         speed = round(self.images_per_second, 3)
-        return asdict(self) | {"out": str(self.out), "images_per_second": speed}
-
-
-@dataclass(frozen=True)
-class _Job:
-    """Everything one run of the sampler needs, decided before the first image."""
-
-    config: Config
-    real: Dataset
-    plan: Plan
-    family: Family
-    identity: Identity
-    out: Path
+        values = asdict(self) | {"out": str(self.out), "images_per_second": speed}
+        return {name: value for name, value in values.items() if value is not None}
 
 
 def generate_dataset(
-    config: Config, progress: Progress | None = None, *, family: Family | None = None
+    config: Config,
+    progress: Progress | None = None,
+    *,
+    family: Family | None = None,
+    part: Part | None = None,
+    patience: Patience = Patience(),  # noqa: B008  (frozen)
 ) -> SampleSummary:
     """Make the planned images into a dataset folder that Hugging Face ``datasets`` loads.
 
@@ -91,6 +103,9 @@ def generate_dataset(
         config: ``run``, ``model``, ``data`` and ``sample`` are used.
         progress: told what happens; silent by default.
         family: a model to use instead of loading ``sample.weights`` (default: the run's weights).
+        part: makes this process one of several workers that share the folder, as
+            ``sample.engine: shared`` does; says where it begins.
+        patience: of such a worker.
 
     Raises:
         UsageError: the plan is impossible.
@@ -106,13 +121,71 @@ def generate_dataset(
         progress.note(note)
     if family is None:
         sampling_model(config)  # refuses a run without weights before a folder is made
-    out = config.sample.out or config.run.out / "synthetic"
+    out = dataset_folder(config)
     recorded_identity(out)  # refuses a stranger's folder before a lock file is put into it
+    if part is not None or config.sample.engine == "shared" or Shards.of(out, len(plan.rows)):
+        job = _open(config, real, plan, family, out, progress)
+        return _share(job, part or Part(), patience, progress)
     with locked(out):
-        family, precision = open_model(config, family)
-        identity = _identity(config, plan, family, precision)
-        require_same(out, identity)
-        return _make(_Job(config, real, plan, family, identity, out), progress)
+        job = _open(config, real, plan, family, out, progress)
+        require_same(out, job.identity)
+        return _make(job, progress)
+
+
+def dataset_folder(config: Config) -> Path:
+    """Where the dataset of a configuration is."""
+    return config.sample.out or config.run.out / "synthetic"
+
+
+def _open(
+    config: Config,
+    real: Dataset,
+    plan: Plan,
+    family: Family | None,
+    out: Path,
+    progress: Progress,
+) -> Job:
+    family, precision = open_model(config, family)
+    identity = _identity(config, plan, family, precision)
+    judge = open_judge(config, real, size=identity.size, progress=progress)
+    if judge is not None:
+        identity = replace(identity, filters=judge.sha256)
+    return Job(config, real, plan, family, identity, out, judge)
+
+
+def _share(job: Job, part: Part, patience: Patience, progress: Progress) -> SampleSummary:
+    """Be one of several workers; whoever gets the folder first in the end joins the shards."""
+    make = BatchMaker(job.family, job.config.sample, size=job.identity.size)
+    started = time.monotonic()
+    shards, made = _enter(job, progress), 0
+    if shards is not None:
+        progress.stage(f"sampling {len(job.plan.rows)} images, {shards.count} shards for all")
+        made = work_on(job, shards, make=make, part=part, patience=patience, progress=progress)
+    seconds = time.monotonic() - started
+    with locked(job.out, wait=-1):
+        require_same(job.out, job.identity)
+        if shards is not None and shards.open:
+            join_shards(job, shards, make, progress)
+        summary = _make(job, progress)
+    made += summary.made
+    return replace(summary, made=made, kept=len(job.plan.rows) - made, seconds=seconds)
+
+
+def _enter(job: Job, progress: Progress) -> Shards | None:
+    """The shards of the dataset, begun here or by another; None where it was finished before."""
+    images, settings = len(job.plan.rows), job.config.sample
+    if shards := Shards.of(job.out, images):
+        require_same(job.out, job.identity)
+        return shards
+    with locked(job.out, wait=ENTER_SECONDS):
+        require_same(job.out, job.identity)
+        if (shards := Shards.of(job.out, images)) or (job.out / SUMS).is_file():
+            return shards
+        remove_scratch(job.out)
+        remove_closed(job.out)
+        if not kept_rows(job.out, job.plan, progress):
+            write_json(job.out / "dataset.json", _info(job, rows=(), complete=False))
+        return Shards.begin(job.out, images, size=settings.shard, batch=settings.batch)
 
 
 def _identity(config: Config, plan: Plan, family: Family, precision: str) -> Identity:
@@ -133,8 +206,12 @@ def _identity(config: Config, plan: Plan, family: Family, precision: str) -> Ide
     )
 
 
-def _make(job: _Job, progress: Progress) -> SampleSummary:
+def _make(job: Job, progress: Progress) -> SampleSummary:
+    remove_scratch(job.out)
+    remove_closed(job.out)
     kept = kept_rows(job.out, job.plan, progress)
+    if len(kept) < len(job.plan.rows):
+        (job.out / SUMS).unlink(missing_ok=True)  # true again at the end; until then, not finished
     if not kept:
         write_json(job.out / "dataset.json", _info(job, rows=(), complete=False))
     _note_truncation(job, progress)
@@ -143,60 +220,50 @@ def _make(job: _Job, progress: Progress) -> SampleSummary:
     made = _sample(job, kept, progress)
     seconds = time.monotonic() - started
     rows = [{**kept, **made}[row.sample_id] for row in job.plan.rows]
+    finished = not made and (job.out / SUMS).is_file()
+    if job.judge is not None and not finished:
+        with disk_errors(job.out):
+            rows = settle(job, rows)
     flagged = sum(not all(row.filters.values()) for row in rows)
     retried = sum(row.attempt > 0 for row in rows)
-    if made or not (job.out / "SHA256SUMS").is_file():
-        _finish(job, rows, in_order=not (kept and made))
+    if made or not (job.out / SUMS).is_file():
+        with disk_errors(job.out):
+            _finish(job, rows, in_order=[*kept, *made] == [row.sample_id for row in rows])
     if flagged:
         progress.note(f"{flagged} images failed a quality check: see `filters` in metadata.jsonl")
     if retried:
         progress.note(f"{retried} images failed a quality check and were made with another seed")
+    filters = account(rows) if job.judge else None
+    for text in sentences(filters) if filters else ():
+        progress.note(text)
     plan = job.plan.to_json()
-    return SampleSummary(job.out, len(made), len(kept), flagged, retried, seconds, plan)
+    return SampleSummary(job.out, len(made), len(kept), flagged, retried, seconds, plan, filters)
 
 
-def _sample(
-    job: _Job, kept: dict[str, SyntheticRow], progress: Progress
-) -> dict[str, SyntheticRow]:
-    """Make what is not kept; each batch is on disk before the next begins."""
-    planned, settings = job.plan.rows, job.config.sample
-    asked = [_asked(row, job.config.model.conditions) for row in planned]
-    writer = Writer(job.out, job.identity, batch_size=settings.batch, kept=kept)
-    make = BatchMaker(job.family, settings, size=job.identity.size)
-    retry = Retry(make, settings.retries)
-    made: dict[str, SyntheticRow] = {}
+def _sample(job: Job, kept: dict[str, SyntheticRow], progress: Progress) -> dict[str, SyntheticRow]:
+    """Make what is not kept, in this process."""
+    make = BatchMaker(job.family, job.config.sample, size=job.identity.size)
+    total, done = len(job.plan.rows), len(kept)
     started = time.monotonic()
-    progress.update(len(kept), len(planned))
+
+    def report(images: int) -> None:
+        nonlocal done
+        done += images
+        speed = (done - len(kept)) / (time.monotonic() - started)
+        progress.update(done, total, f"{speed:.2f} images/s")
+
+    progress.update(done, total)
     try:
-        for start in range(0, len(planned), settings.batch):
-            span = slice(start, start + settings.batch)
-            rows = planned[span]
-            if all(row.sample_id in kept for row in rows):
-                continue
-            batch, attempts = retry(
-                make(asked[span], start=start),
-                asked[span],
-                leave={place for place, row in enumerate(rows) if row.sample_id in kept},
-                known=writer.has_pixels,
-            )
-            require_finite(batch)
-            made |= {row.sample_id: row for row in writer.write(rows, batch, attempts)}
-            speed = len(made) / (time.monotonic() - started)
-            progress.update(len(kept) + len(made), len(planned), f"{speed:.2f} images/s")
+        return make_span(job, range(total), job.out, make=make, kept=kept, report=report)
     except KeyboardInterrupt:
         raise Interrupted(
-            f"stopped after {len(kept) + len(made)} of {len(planned)} images",
+            f"stopped after {done} of {total} images",
             where=job.out,
             fix="Run the same command again to continue.",
         ) from None
-    return made
 
 
-def _asked(row: PlannedRow, names: Sequence[str]) -> Asked:
-    return Asked(row.prompt, row.seed, codes_of(row.conditions, names), row.guidance)
-
-
-def _note_truncation(job: _Job, progress: Progress) -> None:
+def _note_truncation(job: Job, progress: Progress) -> None:
     prompts = list(dict.fromkeys(row.prompt for row in job.plan.rows))
     cut = [tokens for tokens in job.family.truncated(prompts) if tokens]
     if cut:
@@ -206,19 +273,21 @@ def _note_truncation(job: _Job, progress: Progress) -> None:
         )
 
 
-def _finish(job: _Job, rows: Sequence[SyntheticRow], *, in_order: bool) -> None:
+def _finish(job: Job, rows: Sequence[SyntheticRow], *, in_order: bool) -> None:
     """Everything that describes the whole folder, hashes last."""
     if not in_order:  # rows made again were appended after those kept
         write_table(job.out, rows)
     info = _info(job, rows, complete=True)
     write_json(job.out / "dataset.json", info)
     write_previews(job.out, rows, job.config.sample.previews)
+    if job.judge is not None:
+        write_sheet(job.out, rows, mark=MARK)
     text = card(info, job.plan, job.identity, rows, source=job.real.info.name)
     write_bytes(job.out / "README.md", text.encode())
     write_sha256sums(job.out)
 
 
-def _info(job: _Job, rows: Sequence[SyntheticRow], *, complete: bool) -> DatasetInfo:
+def _info(job: Job, rows: Sequence[SyntheticRow], *, complete: bool) -> DatasetInfo:
     real = job.real.info
     return DatasetInfo.model_validate(
         {
@@ -240,5 +309,6 @@ def _info(job: _Job, rows: Sequence[SyntheticRow], *, complete: bool) -> Dataset
             "prompts_from": real.name,
             "sampling": job.identity.to_json(),
             "plan": job.plan.to_json(),
+            **({"filters": {**job.judge.record, **account(rows)}} if job.judge else {}),
         }
     )

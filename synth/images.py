@@ -102,6 +102,7 @@ def save_png(
     image: NDArray[np.uint8] | NDArray[np.uint16],
     *,
     text: Mapping[str, str] | None = None,
+    level: int = 6,
 ) -> bytes:
     """Write [H, W] uint8 or uint16 as a one-channel PNG, atomically; return the file's bytes.
 
@@ -109,6 +110,7 @@ def save_png(
         path: where to write.
         image: the grey levels.
         text: keywords and values that travel inside the file, as UTF-8 iTXt chunks.
+        level: of compression: 1 is fast, 9 small; the pixels are the same.
     """
     from io import BytesIO
 
@@ -118,7 +120,7 @@ def save_png(
     for key, value in (text or {}).items():
         chunks.add_itxt(key, value)
     buffer = BytesIO()
-    Image.fromarray(image).save(buffer, format="PNG", compress_level=6, pnginfo=chunks)
+    Image.fromarray(image).save(buffer, format="PNG", compress_level=level, pnginfo=chunks)
     write_bytes(path, buffer.getvalue())
     return buffer.getvalue()
 

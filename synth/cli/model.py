@@ -128,17 +128,35 @@ def plan(
 def sample(
     target: Target,
     overrides: Overrides = None,
+    engine: Annotated[
+        str | None,
+        typer.Option(help="local, shared (one worker of many) or ray. [dim]sample.engine[/dim]"),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes that share the work. [dim]sample.workers[/dim]")
+    ] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(metavar="I/N", help="Be worker I of N that share the folder, as in an array."),
+    ] = None,
     as_json: Json = False,
     show_traceback: Traceback = False,
 ) -> None:
     """Generate the labelled synthetic dataset; the same command again resumes."""
     with session(as_json=as_json, show_traceback=show_traceback) as terminal:
-        config = read_config(target, overrides)
+        options = {"engine": engine, "workers": workers}
+        given = [f"sample.{name}={value}" for name, value in options.items() if value is not None]
+        config = read_config(target, [*(overrides or ()), *given])
+        from sample.engines import engine_for, generate_with_workers, parse_part
         from sample.run import generate_dataset
         from synth.cores import use_all_cores
 
-        use_all_cores()
-        made = generate_dataset(config, terminal)
+        part = parse_part(shard) if shard is not None else None
+        if part is None and (launcher := engine_for(config)) is not None:
+            made = generate_with_workers(config, launcher, terminal)
+        else:
+            use_all_cores()
+            made = generate_dataset(config, terminal, part=part)
         text = f"{made.made} images made in {duration(made.seconds)}, {made.kept} kept: {made.out}"
         terminal.answer(made.to_json(), [text])
 

@@ -228,6 +228,32 @@ SOLVER_STEPS: dict[str, int | None] = {
 }
 
 
+class FilterSection(Section):
+    """Which images are refused and made again. Limits come from real validation images.
+
+    All are off by default. ``reject`` is the share of real validation images that each filter that
+    is on may refuse: what an honest generator loses.
+    """
+
+    labels: bool = False  # a classifier of real images does not see what was asked for
+    alignment: str | None = None  # an extractor with a text side: image and text are far apart
+    memorization: bool = False  # closer to a training image than unseen patients' images are
+    near_duplicates: bool = False  # looks like an image earlier in the plan
+    distribution: bool = False  # farther from real images than they are from each other
+    quality: bool = False  # contrast, saturation or sharpness as in no real image
+    reject: float = Field(0.02, gt=0.0, lt=0.5)
+    extractor: str = "random-conv"  # features of memorization and distribution
+    classifier_steps: PositiveInt = 1000  # of the classifier behind `labels`
+    image_size: PositiveInt = 80  # what that classifier sees, in pixels
+    cache: Path | None = None  # of the calibration; None: <run.out>/filters
+
+    @property
+    def active(self) -> tuple[str, ...]:
+        """Names of the filters that are on."""
+        names = ("labels", "alignment", "memorization", "distribution", "quality")
+        return tuple(name for name in (*names, "near_duplicates") if getattr(self, name))
+
+
 class SampleSection(Section):
     """The labelled synthetic dataset."""
 
@@ -241,11 +267,16 @@ class SampleSection(Section):
     solver: Solver = "dpm++2m"
     spacing: Literal["auto", "model"] = "auto"  # model: a flow's times as the stock pipeline's
     plan: PlanSection = PlanSection()
+    filters: FilterSection = FilterSection()
     weights: str | None = None  # None: the run's final weights
     device: Device = "auto"
     precision: Precision = "auto"
     previews: PositiveInt = 32  # images on the preview sheet
     retries: int = Field(2, ge=0)  # of an image that is not finite, constant or a repetition
+    workers: PositiveInt = 1  # processes that share the work; on GPUs one each
+    engine: Literal["local", "shared", "ray"] = "local"  # shared: one worker among others
+    shard: PositiveInt = 256  # images a worker claims at a time, rounded up to whole batches
+    png_level: int = Field(6, ge=0, le=9)  # 1 writes fast, larger files; the pixels are the same
 
     @model_validator(mode="before")
     @classmethod
