@@ -1,4 +1,4 @@
-"""Folders to images in memory: a prepared or synthetic dataset, or any folder of images.
+"""Images in memory, from a prepared or synthetic dataset, a folder, or WebDataset archives.
 
 Pixels are kept: 16-bit files and DICOM are mapped to grey before they are made 8-bit, images are
 padded to a square and never squashed, and a file that cannot be read is an error or counted, never
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +17,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from synth.dicom import read_grey
+from synth.data.images_in import (
+    DECLARED_BY_FILES,
+    Picture,
+    Reading,
+    dataset_pictures,
+    find_pictures,
+)
 from synth.errors import SynthError
-from synth.images import fit_square, grey_to_u8, load_grey
-from synth.manifest import Dataset, Row, open_dataset
+from synth.images import fit_square, grey_to_u8
+from synth.manifest import NO_FINDING, Dataset, Row, open_dataset, read_info
 
-_RASTER = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"}
-_DICOM = {".dcm", ".dicom"}
 DEFAULT_SIZE = 256  # pixels, where no dataset states its own size
 
 
@@ -41,6 +45,8 @@ class ImageSet:
         labels: float64 [N, findings]: 1 present, 0 absent, NaN uncertain or not stated.
         refused: files that could not be read, with the reason.
         sources: sample ids of the real rows whose texts and labels a synthetic set was made from.
+        pictures: the files behind the images, for extractors that read more than 8 bits.
+        reading: how the files became grey levels.
     """
 
     folder: Path
@@ -52,6 +58,8 @@ class ImageSet:
     labels: NDArray[np.float64]
     refused: tuple[str, ...] = ()
     sources: frozenset[str] = frozenset()
+    pictures: tuple[Picture, ...] = ()
+    reading: Reading = DECLARED_BY_FILES
 
     @property
     def digests(self) -> frozenset[bytes]:
@@ -78,73 +86,118 @@ def is_dataset(folder: Path) -> bool:
     return (folder / "metadata.jsonl").is_file()
 
 
-def from_dataset(dataset: Dataset, rows: Sequence[Row], size: int) -> ImageSet:
+def from_dataset(
+    dataset: Dataset, rows: Sequence[Row], size: int, reading: Reading = DECLARED_BY_FILES
+) -> ImageSet:
     """The images of some rows of a dataset.
 
     Raises:
         SynthError: a file is missing or damaged.
     """
     findings = tuple(dataset.info.findings) or dataset.findings
-    stacked = [_read(dataset.path(row), size) for row in rows]
+    pictures = dataset_pictures(dataset, rows)
+    stacked = [_read(picture, size, reading) for picture in pictures]
+    return _labelled(dataset.folder, rows, findings, _stack(stacked, size), pictures, reading)
+
+
+def from_folder(folder: Path, size: int, reading: Reading = DECLARED_BY_FILES) -> ImageSet:
+    """Every image below a plain folder or in WebDataset archives; unreadable ones are counted.
+
+    Archives keep patients and labels where every image has a JSON beside it.
+
+    Raises:
+        SynthError: nothing is there, or it holds no readable image.
+    """
+    found, images, refused = [], [], []
+    for picture in find_pictures(folder):
+        try:
+            images.append(_read(picture, size, reading))
+            found.append(picture)
+        except SynthError as error:
+            refused.append(f"{picture.name}: {error.problem}")
+    if not images:
+        why = f"{len(refused)} unreadable files, first {refused[0]}"
+        raise SynthError("no images to score", where=folder, got=why, expected="PNG, JPEG or DICOM")
+    pixels, pictures = _stack(images, size), tuple(found)
+    rows = [picture.row for picture in pictures if picture.row is not None]
+    if len(rows) == len(pictures):
+        stated = {name for row in rows for name, label in row.labels.items() if label is not None}
+        findings = tuple(sorted(stated - {NO_FINDING}))
+        labelled = _labelled(folder, rows, findings, pixels, pictures, reading)
+        return replace(labelled, refused=tuple(refused))
+    names = tuple(picture.name for picture in pictures)
+    return ImageSet(
+        folder=folder,
+        names=names,
+        ids=names,
+        image_u8=pixels,
+        groups=None,
+        findings=(),
+        labels=np.empty((len(names), 0)),
+        refused=tuple(refused),
+        pictures=pictures,
+        reading=reading,
+    )
+
+
+def open_images(
+    folder: Path, size: int, *, splits: Sequence[str] = (), reading: Reading = DECLARED_BY_FILES
+) -> ImageSet:
+    """A dataset's images (of the named splits, all when none is named), a folder's or archives'."""
+    if not is_dataset(folder):
+        return from_folder(folder, size, reading)
+    dataset = open_dataset(folder)
+    rows = dataset.split(*splits) if splits else dataset.rows
+    return from_dataset(dataset, rows, size, reading)
+
+
+def native_size(folder: Path) -> int:
+    """The image size that a dataset or its export states, else ``DEFAULT_SIZE``."""
+    return read_info(folder).size or DEFAULT_SIZE
+
+
+def take(images: ImageSet, rows: Sequence[int]) -> ImageSet:
+    """Some images of a set, in the order of ``rows``."""
+    index = np.asarray(rows, dtype=np.intp)
+    picked = [int(row) for row in index]
+    return replace(
+        images,
+        names=tuple(images.names[row] for row in picked),
+        ids=tuple(images.ids[row] for row in picked),
+        image_u8=images.image_u8[torch.from_numpy(index)],
+        groups=None if images.groups is None else tuple(images.groups[row] for row in picked),
+        labels=images.labels[index],
+        pictures=tuple(images.pictures[row] for row in picked) if images.pictures else (),
+    )
+
+
+def _labelled(
+    folder: Path,
+    rows: Sequence[Row],
+    findings: tuple[str, ...],
+    pixels: Tensor,
+    pictures: tuple[Picture, ...],
+    reading: Reading,
+) -> ImageSet:
     patients = [row.patient_id or row.sample_id for row in rows]
     return ImageSet(
-        folder=dataset.folder,
+        folder=folder,
         names=tuple(row.file_name for row in rows),
         ids=tuple(row.sample_id for row in rows),
-        image_u8=_stack(stacked, size),
+        image_u8=pixels,
         groups=None if all(row.synthetic for row in rows) else tuple(patients),
         findings=findings,
         labels=_label_matrix(rows, findings),
         sources=frozenset(
             str(name) for row in rows if (name := (row.model_extra or {}).get("source_sample_id"))
         ),
+        pictures=pictures,
+        reading=reading,
     )
 
 
-def from_folder(folder: Path, size: int) -> ImageSet:
-    """Every image file below a plain folder, sorted by name; unreadable ones are counted.
-
-    Raises:
-        SynthError: the folder is missing or holds no readable image.
-    """
-    if not folder.is_dir():
-        raise SynthError("no such folder", where=folder)
-    names, images, refused = [], [], []
-    for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() not in _RASTER | _DICOM or path.name.startswith("."):
-            continue
-        name = path.relative_to(folder).as_posix()
-        try:
-            images.append(_read(path, size))
-            names.append(name)
-        except SynthError as error:
-            refused.append(f"{name}: {error.problem}")
-    if not images:
-        why = f"{len(refused)} unreadable files" if refused else "no image files"
-        raise SynthError("no images to score", where=folder, got=why, expected="PNG, JPEG or DICOM")
-    empty = np.empty((len(names), 0))
-    return ImageSet(
-        folder, tuple(names), tuple(names), _stack(images, size), None, (), empty, tuple(refused)
-    )
-
-
-def open_images(folder: Path, size: int, *, splits: Sequence[str] = ()) -> ImageSet:
-    """A dataset's images (of the named splits, all when none is named) or a plain folder's."""
-    if not is_dataset(folder):
-        return from_folder(folder, size)
-    dataset = open_dataset(folder)
-    rows = dataset.split(*splits) if splits else dataset.rows
-    return from_dataset(dataset, rows, size)
-
-
-def native_size(folder: Path) -> int:
-    """The image size a dataset states, else ``DEFAULT_SIZE``."""
-    return (open_dataset(folder).info.size or DEFAULT_SIZE) if is_dataset(folder) else DEFAULT_SIZE
-
-
-def _read(path: Path, size: int) -> NDArray[np.uint8]:
-    grey = read_grey(path).grey if path.suffix.lower() in _DICOM else load_grey(path)
-    return grey_to_u8(fit_square(grey, size))
+def _read(picture: Picture, size: int, reading: Reading) -> NDArray[np.uint8]:
+    return grey_to_u8(fit_square(picture.grey(reading), size))
 
 
 def _stack(images: Sequence[NDArray[np.uint8]], size: int) -> Tensor:

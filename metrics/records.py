@@ -11,6 +11,7 @@
       "reconstruction": {"psnr": record} | null,
       "not_computed": [{"what": ..., "why": ...}],
       "warnings": [text],
+      "protocol": {"fingerprint", ...},          what must be equal to compare; see metrics.protocol
       "provenance": {...}
     }
 
@@ -78,6 +79,7 @@ class Record:
     """One number and everything needed to compare it with another one.
 
     ``details`` holds what belongs to one metric alone: a p-value, a cross-check, pairs.
+    ``fingerprint`` is a hash of all that must be equal to compare it (``metrics.protocol``).
     """
 
     value: float | None
@@ -96,13 +98,15 @@ class Record:
     note: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
     details: Mapping[str, Any] = field(default_factory=dict)
+    fingerprint: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """The record as JSON types; ``details`` only where there are any."""
+        """The record as JSON types; ``details`` and ``fingerprint`` only where there are any."""
         value = asdict(self)
         value["ci"] = list(self.ci) if self.ci is not None else None
-        if not self.details:
-            del value["details"]
+        for name in ("details", "fingerprint"):
+            if not value[name]:
+                del value[name]
         return value
 
 
@@ -156,6 +160,7 @@ class Scores:
     not_computed: tuple[Missing, ...]
     warnings: tuple[str, ...]
     provenance: Mapping[str, Any]
+    protocol: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """JSON types only, in the order that this module documents."""
@@ -169,5 +174,6 @@ class Scores:
             "reconstruction": self.reconstruction,
             "not_computed": [asdict(missing) for missing in self.not_computed],
             "warnings": list(self.warnings),
+            "protocol": dict(self.protocol),
             "provenance": dict(self.provenance),
         }

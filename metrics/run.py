@@ -10,18 +10,22 @@ from typing import Any
 import numpy as np
 import torch
 
-from metrics.distances import ExtractorFacts, Features, distance_records
+from metrics.by_extractor import records_by_extractor
+from metrics.chosen import AS_USUAL, Choices
+from metrics.distances import ExtractorFacts, Features
+from metrics.extract import facts_of, features_of
 from metrics.ingest import ImageSet
 from metrics.label_fidelity import label_fidelity
 from metrics.memorization import Memorization, memorization
+from metrics.protocol import common_protocol, full_protocol, set_digest, stamped, stamped_section
 from metrics.reconstruction import reconstruction_psnr
 from metrics.records import Estimate, Record, Scores
 from metrics.sets import Sets, Work, open_sets
+from metrics.statistics import is_statistics, statistics_scores
 from metrics.utility import downstream_utility
 from synth.config.schema import MetricsSection, ModelSection
 from synth.errors import SynthError
-from synth.extractors import EXTRACTORS
-from synth.extractors.base import Extractor, in_batches
+from synth.extractors.base import Extractor
 from synth.extractors.classifier import Classifier, fit_classifier, one_thread
 from synth.extractors.pixel import PixelExtractor
 from synth.families import load_family
@@ -46,12 +50,13 @@ def evaluate(
     settings: MetricsSection,
     out: Path | None = None,
     progress: Progress | None = None,
+    choices: Choices = AS_USUAL,
 ) -> Scores:
     """Score a synthetic set against a real one.
 
-    Each folder is a prepared or synthetic dataset, or plain images. A prepared ``real`` is used by
-    its splits: validation and test are the reference, and its training split judges, unless
-    ``train`` names another dataset.
+    Each is a prepared or synthetic dataset, a folder of images or DICOM files, WebDataset archives,
+    or statistics (``.npz``). A prepared ``real`` is used by its splits: validation and test are the
+    reference, and its training split judges, unless ``train`` names another dataset.
 
     Args:
         real: real images.
@@ -62,21 +67,34 @@ def evaluate(
         settings: the ``metrics`` section.
         out: where ``scores.json`` and the judge go; None writes nothing.
         progress: told of every stage.
+        choices: metrics, extractors, store and range, where they differ from the usual ones.
 
     Raises:
         SynthError: a folder is missing or empty, or test patients were trained on.
     """
     started = time.monotonic()
-    work = Work(settings, progress or Silent())
+    work = Work(settings, progress or Silent(), reading=choices.reading)
+    if is_statistics(real) or is_statistics(synthetic):
+        return statistics_scores(real, synthetic, choices=choices, work=work, out=out)
     work.progress.stage("reading images")
     sets = open_sets(real, synthetic, train, before, work)
-    judge = _judge(sets, work)
-    records = _distances(sets, judge, work)
-    fidelity = _fidelity(judge, sets.synthetic, sets, work, "label_fidelity")
-    earlier = _fidelity(judge, sets.before, sets, work, "label_fidelity_before")
-    copies = _memorization(sets, work)
-    useful = _utility(sets, judge, work)
-    rebuilt = _reconstruction(weights, sets, work)
+    judge = _judge(sets, choices, work)
+    found = records_by_extractor(sets, judge, choices, work)
+    asked = judge if choices.wants("label-fidelity") else None
+    fidelity = _fidelity(asked, sets.synthetic, sets, work, "label_fidelity")
+    earlier = _fidelity(asked, sets.before, sets, work, "label_fidelity_before")
+    copies = _memorization(sets, work) if choices.wants("memorization") else None
+    useful = _utility(sets, judge, work) if choices.wants("utility") else None
+    rebuilt = _reconstruction(weights, sets, work) if choices.wants("reconstruction") else None
+    common = common_protocol(
+        real=set_digest(sets.real),
+        train=None if sets.train is None else set_digest(sets.train),
+        size=sets.real.image_u8.shape[-1],
+        reading=choices.reading,
+        settings=settings,
+    )
+    records = {name: stamped(record, common) for name, record in found.items()}
+    copies, rebuilt = stamped_section(copies, common), stamped_section(rebuilt, common)
     scores = Scores(
         metrics=records,
         label_fidelity=fidelity,
@@ -84,8 +102,9 @@ def evaluate(
         memorization=copies,
         utility=useful,
         reconstruction=rebuilt,
-        not_computed=tuple(work.missing),
+        not_computed=tuple(dict.fromkeys(work.missing)),
         warnings=tuple(work.warnings),
+        protocol=full_protocol(common, records, memorization=copies, reconstruction=rebuilt),
         provenance=_provenance(sets, judge, settings, weights, time.monotonic() - started),
     )
     if out is not None:
@@ -95,9 +114,12 @@ def evaluate(
     return scores
 
 
-def _judge(sets: Sets, work: Work) -> Classifier | None:
-    """A classifier of findings, fitted on real training images alone."""
+def _judge(sets: Sets, choices: Choices, work: Work) -> Classifier | None:
+    """A classifier of findings, fitted on real training images alone, where one is asked for."""
     train, settings = sets.train, work.settings
+    named = choices.extractors or (settings.extractor,)
+    if not ("auto" in named or choices.wants("label-fidelity") or choices.wants("utility")):
+        return None
     if train is None or not train.findings:
         work.skip("label fidelity", "no labelled real training images to fit a judge on")
         return None
@@ -126,33 +148,8 @@ def _judge(sets: Sets, work: Work) -> Classifier | None:
         )
 
 
-def _distances(sets: Sets, judge: Classifier | None, work: Work) -> dict[str, Record]:
-    work.progress.stage("fidelity and diversity")
-    name = work.settings.extractor
-    if name == "auto":
-        extractor: Extractor = judge or EXTRACTORS.get("random-conv")()
-    else:
-        extractor = EXTRACTORS.get(name)()
-    facts = ExtractorFacts(
-        extractor.name,
-        extractor.id,
-        extractor.weights_sha256,
-        extractor.preprocessing,
-    )
-    records, missing = distance_records(
-        _features(extractor, sets.real),
-        _features(extractor, sets.synthetic),
-        facts=facts,
-        k=work.settings.nearest_k,
-        seed=work.settings.seed,
-    )
-    work.missing.extend(missing)
-    return records
-
-
 def _features(extractor: Extractor, images: ImageSet) -> Features:
-    with one_thread():
-        return Features(in_batches(extractor, images.image_u8).numpy(), images.groups)
+    return features_of(extractor, images)
 
 
 def _fidelity(
@@ -184,7 +181,7 @@ def _memorization(sets: Sets, work: Work) -> dict[str, Any] | None:
         held_out=_features(extractor, sets.real).values,
         synthetic=_features(extractor, sets.synthetic).values,
     )
-    facts = ExtractorFacts(extractor.name, extractor.id, "", extractor.preprocessing)
+    facts = facts_of(extractor)
     return {
         "auc": _record(
             found.auc, sets, facts, work, "chance that a synthetic image lies closer to training"
@@ -226,6 +223,7 @@ def _record(
         higher_is_better=False,
         meaning=meaning,
         extractor=facts.id,
+        extractor_sha256=facts.sha256,
         preprocessing=facts.preprocessing,
         note=estimate.note,
         versions=versions(),

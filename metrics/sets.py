@@ -7,13 +7,16 @@ from pathlib import Path
 
 import numpy as np
 
-from metrics.ingest import ImageSet, from_dataset, is_dataset, native_size, open_images
+from metrics.ingest import ImageSet, from_dataset, is_dataset, native_size, open_images, take
 from metrics.records import Missing
 from metrics.utility import refuse_leak
 from synth.config.schema import MetricsSection
+from synth.data.images_in import DECLARED_BY_FILES, Reading, is_tar
 from synth.errors import SynthError
 from synth.manifest import open_dataset
 from synth.progress import Progress
+
+_DARK = 64  # of 255: no radiograph is as dark as that
 
 
 @dataclass
@@ -24,6 +27,7 @@ class Work:
     progress: Progress
     missing: list[Missing] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    reading: Reading = DECLARED_BY_FILES
 
     def skip(self, what: str, why: str) -> None:
         """Note what is not computed, and why."""
@@ -49,14 +53,15 @@ def open_sets(
         SynthError: a folder is missing or empty, or a patient is in both training and reference.
     """
     size = native_size(real)
-    trained = train or (real if is_dataset(real) else None)
+    trained = train or (real if is_dataset(real) or is_tar(real) else None)
     sets = Sets(
         real=_held_out(real, size, work),
-        synthetic=open_images(synthetic, size),
+        synthetic=open_images(synthetic, size, reading=work.reading),
         train=None if trained is None else _training(trained, size, work, same=trained == real),
-        before=None if before is None else open_images(before, size),
+        before=None if before is None else open_images(before, size, reading=work.reading),
     )
     for role in (sets.real, sets.synthetic):
+        _warn_of_darkness(role, work)
         if role.refused:
             work.warnings.append(
                 f"{len(role.refused)} unreadable files left out of {role.folder}, "
@@ -67,6 +72,16 @@ def open_sets(
     _warn_of_overlap(sets, work)
     _warn_of_mix(sets, work)
     return sets
+
+
+def _warn_of_darkness(images: ImageSet, work: Work) -> None:
+    """12 bits kept in 16 without a declared range come out nearly black."""
+    brightest = int(images.image_u8.max())
+    if brightest < _DARK:
+        work.warnings.append(
+            f"the brightest pixel of {images.folder} is {brightest} of 255: if its files hold "
+            "fewer bits than they have room for, declare the level that is white with --white"
+        )
 
 
 def _warn_of_overlap(sets: Sets, work: Work) -> None:
@@ -80,22 +95,37 @@ def _warn_of_overlap(sets: Sets, work: Work) -> None:
 def _held_out(folder: Path, size: int, work: Work) -> ImageSet:
     """Validation and test images; everything where nothing is held out."""
     if not is_dataset(folder):
-        return open_images(folder, size)
+        found = open_images(folder, size, reading=work.reading)
+        return _of_splits(found, "val", "test") or found
     dataset = open_dataset(folder)
     rows = dataset.split("val", "test")
     if not rows:
         work.warnings.append("no held-out split: all real images are the reference")
-    return from_dataset(dataset, rows or dataset.rows, size)
+    return from_dataset(dataset, rows or dataset.rows, size, work.reading)
+
+
+def _of_splits(images: ImageSet, *splits: str) -> ImageSet | None:
+    """The images whose row names one of the splits; None where there are none."""
+    rows = [
+        index
+        for index, picture in enumerate(images.pictures)
+        if picture.row is not None and picture.row.split in splits
+    ]
+    return take(images, rows) if rows else None
 
 
 def _training(folder: Path, size: int, work: Work, *, same: bool) -> ImageSet | None:
     """The training split; of the reference's own folder only where something is held out."""
     if not is_dataset(folder):
-        return open_images(folder, size)
+        found = open_images(folder, size, reading=work.reading)
+        if not same:
+            return _of_splits(found, "train") or found
+        train, held = _of_splits(found, "train"), _of_splits(found, "val", "test")
+        return train if held is not None else None
     dataset = open_dataset(folder)
     rows = dataset.split("train")
     if rows and (dataset.split("val", "test") or not same):
-        return from_dataset(dataset, rows, size)
+        return from_dataset(dataset, rows, size, work.reading)
     work.skip("everything that needs training images", f"no training split in {folder}")
     return None
 

@@ -21,6 +21,11 @@ EXTRAS = {  # extra: (module, what it brings)
     "tensorboard": ("tensorboard", "curves and previews of a training run in TensorBoard"),
     "export": ("highdicom", "DICOM and Parquet exports"),
     "jpeg-lossless": ("libjpeg", "JPEG and JPEG Lossless DICOM beyond 8 bits"),
+    "onnx": ("onnxruntime", "ONNX files as feature extractors"),
+    "timm": ("timm", "timm models as feature extractors"),
+    "open-clip": ("open_clip", "BiomedCLIP and other open_clip feature extractors"),
+    "xrv": ("torchxrayvision", "the TorchXRayVision feature extractor"),
+    "inception": ("torch_fidelity", "the Inception feature extractor, for FID"),
     "dev": ("pytest", "the test suite, linter and type checker"),
 }
 INSTALL = 'pip install "medical-image-synthesis[{}]"'

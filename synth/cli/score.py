@@ -1,4 +1,4 @@
-"""``synth evaluate`` and ``synth report``: scores for any two folders, and one page to read."""
+"""``synth evaluate`` and ``synth report``: scores for any two sets of images, and one page."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from synth.cli.app import Json, Overrides, Traceback, app, read_config, session
+from synth.cli.evaluate_more import EvaluateCommand
 from synth.errors import SynthError
 
 if TYPE_CHECKING:
@@ -15,21 +16,48 @@ if TYPE_CHECKING:
 
 
 @app.command(
+    cls=EvaluateCommand,
     epilog="Example: synth evaluate --real dataset --synthetic run/synthetic --train dataset "
-    "--out run"
+    "--out run. See also: synth evaluate doctor | compare | features | merge, each with --help.",
 )
 def evaluate(
-    real: Annotated[Path, typer.Option(metavar="FOLDER", help="Real images to compare with.")],
-    synthetic: Annotated[Path, typer.Option(metavar="FOLDER", help="Images to score.")],
+    real: Annotated[
+        Path,
+        typer.Option(
+            metavar="IMAGES",
+            help="Real images to compare with: a dataset, a folder of images or DICOM files, "
+            "WebDataset .tar archives, or statistics (.npz).",
+        ),
+    ],
+    synthetic: Annotated[Path, typer.Option(metavar="IMAGES", help="Images to score; as --real.")],
     overrides: Overrides = None,
     train: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="What the model was trained on.")
+        Path | None, typer.Option(metavar="IMAGES", help="What the model was trained on.")
     ] = None,
     before: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="The same plan before fine-tuning.")
+        Path | None, typer.Option(metavar="IMAGES", help="The same plan before fine-tuning.")
     ] = None,
     weights: Annotated[
         str | None, typer.Option(metavar="WEIGHTS", help="The generator: scores its autoencoder.")
+    ] = None,
+    metrics: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAMES", help="Commas between; `all`, or `usual` (the default)."),
+    ] = None,
+    extractor: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="EXTRACTOR",
+            help="pixel, random-conv, hf:MODEL, torchscript:FILE, onnx:FILE, timm:NAME, "
+            "open_clip:NAME, xrv:WEIGHTS, inception:WEIGHTS. May be given several times.",
+        ),
+    ] = None,
+    store: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Keep features; compute only new ones.")
+    ] = None,
+    white: Annotated[
+        float | None,
+        typer.Option(metavar="LEVEL", help="White in files deeper than 8 bits, such as 4095."),
     ] = None,
     out: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Write scores.json.")] = None,
     config: Annotated[
@@ -41,10 +69,18 @@ def evaluate(
     """Score fidelity, diversity, memorization, label fidelity and downstream utility."""
     with session(as_json=as_json, show_traceback=show_traceback) as terminal:
         settings = _settings(config, overrides)
+        from metrics.chosen import Choices, metric_names
         from metrics.run import evaluate as run
         from synth.cli.scores import score_tables
         from synth.cores import use_all_cores
+        from synth.data.images_in import Reading
 
+        choices = Choices(
+            metrics=metric_names(metrics or ()),
+            extractors=tuple(extractor or ()),
+            store=store,
+            reading=Reading(white=white),
+        )
         use_all_cores()
         scores = run(
             real=real,
@@ -55,6 +91,7 @@ def evaluate(
             settings=settings,
             out=out,
             progress=terminal,
+            choices=choices,
         ).to_json()
         written = [f"scores: {out / 'scores.json'}"] if out else []
         terminal.answer(scores, [*score_tables(scores), *written])

@@ -26,6 +26,7 @@ def test_json_says_what_this_machine_can_do(synth):
     lossless = by_uid["1.2.840.10008.1.2.4.70"]
     assert lossless["works"] or "pip install" in lossless["install"]
     names = {"xformers", "adam8bit", "tensorboard", "export", "jpeg-lossless", "dev"}
+    names |= {"onnx", "timm", "open-clip", "xrv", "inception"}
     assert {item["name"] for item in found["extras"]} == names
 
 

@@ -1,0 +1,100 @@
+"""Fidelity, diversity and copying in the features of each extractor that was asked for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from metrics.chosen import WITH_TRAINING, Choices, FeatureSets, chosen_records
+from metrics.distances import ExtractorFacts, distance_records
+from metrics.extract import facts_of, features_of
+from metrics.ingest import ImageSet
+from metrics.ms_ssim import ms_ssim_diversity
+from metrics.records import Record
+from metrics.sets import Sets, Work
+from synth.errors import SynthError, UsageError
+from synth.extractors.base import Extractor
+from synth.extractors.classifier import Classifier
+from synth.extractors.open import open_extractor
+from synth.families.device import select_device
+
+
+def records_by_extractor(
+    sets: Sets, judge: Classifier | None, choices: Choices, work: Work
+) -> dict[str, Record]:
+    """Records of every extractor; those after the first add their name to what does not have it."""
+    named = choices.extractors or (work.settings.extractor,)
+    records: dict[str, Record] = {}
+    seen: set[str] = set()
+    for at, text in enumerate(named):
+        work.progress.stage("fidelity and diversity")
+        extractor = _extractor(text, judge, work)
+        facts = facts_of(extractor)
+        if facts.id in seen:
+            raise UsageError("the same extractor twice", got=text)
+        seen.add(facts.id)
+        found = _by_extractor(sets, extractor, facts, choices, work)
+        for name, record in found.items():
+            full = name if at == 0 or name.endswith(f"_{facts.name}") else f"{name}_{facts.name}"
+            records[f"{full}-{at + 1}" if full in records else full] = record
+    if choices.wants("ms-ssim"):
+        try:
+            records["ms-ssim"] = _ms_ssim(sets, work)
+        except SynthError as error:
+            work.skip("ms-ssim", str(error))
+    return records
+
+
+def _ms_ssim(sets: Sets, work: Work) -> Record:
+    """Diversity among images with the same findings, in pixels: no extractor is involved."""
+    findings = [name for name in sets.real.findings if name in sets.synthetic.findings]
+
+    def labels(images: ImageSet) -> list[object] | None:
+        present = images.columns(findings) == 1 if findings else None
+        return None if present is None else [tuple(row) for row in present.tolist()]
+
+    work.progress.stage("diversity in pixels")
+    real, made = sets.real, sets.synthetic
+    record = ms_ssim_diversity(
+        synthetic=made.image_u8[:, 0].float() / 255.0,
+        labels=labels(made),
+        real=real.image_u8[:, 0].float() / 255.0,
+        real_labels=labels(real),
+        seed=work.settings.seed,
+    )
+    side = real.image_u8.shape[-1]
+    return replace(record, extractor="", preprocessing=f"8-bit squares of {side} px")
+
+
+def _extractor(text: str, judge: Classifier | None, work: Work) -> Extractor:
+    if text == "auto":
+        return judge or open_extractor("random-conv")
+    return open_extractor(text, device=select_device(work.settings.device).type)
+
+
+def _by_extractor(
+    sets: Sets, extractor: Extractor, facts: ExtractorFacts, choices: Choices, work: Work
+) -> dict[str, Record]:
+    seed = work.settings.seed
+    real, synthetic = (
+        features_of(extractor, images, store=choices.store, progress=work.progress)
+        for images in (sets.real, sets.synthetic)
+    )
+    distances, missing = distance_records(
+        real, synthetic, facts=facts, k=work.settings.nearest_k, seed=seed
+    )
+    kept = {name: record for name, record in distances.items() if choices.wants(_metric(name))}
+    work.missing.extend(item for item in missing if choices.wants(_metric(item.what)))
+    train = None
+    if sets.train is not None and any(map(choices.wants, WITH_TRAINING)):
+        train = features_of(extractor, sets.train, store=choices.store, progress=work.progress)
+    more, missing = chosen_records(
+        FeatureSets(real, synthetic, train), choices, facts=facts, seed=seed
+    )
+    work.missing.extend(missing)
+    return kept | more
+
+
+def _metric(name: str) -> str:
+    """``fd_pixel`` -> ``fd``; the four shares are ``prdc``."""
+    head = name.split("_")[0]
+    return head if head in ("fd", "kd") else "prdc"

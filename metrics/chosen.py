@@ -1,0 +1,181 @@
+"""Which metrics an evaluation computes: the usual ones, or those named on the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from metrics.authenticity import authenticity
+from metrics.c2st import c2st
+from metrics.copy_rate import copy_rate
+from metrics.data_copying import data_copying
+from metrics.distances import ExtractorFacts, Features
+from metrics.mifid import mifid
+from metrics.mmd import mmd_rbf
+from metrics.nearest_neighbour import nearest_neighbour_auc
+from metrics.records import Missing, Record
+from metrics.sliced_wasserstein import sliced_wasserstein
+from metrics.vendi import vendi_score
+from synth.data.images_in import DECLARED_BY_FILES, Reading
+from synth.errors import SynthError, UsageError
+from synth.registry import did_you_mean
+
+USUAL = ("fd", "kd", "prdc", "label-fidelity", "memorization", "utility", "reconstruction")
+TWO_SETS = ("mmd", "sliced-wasserstein", "c2st", "vendi")
+WITH_TRAINING = ("authenticity", "nn-auc", "data-copying", "copy-rate", "mifid")
+OF_PIXELS = ("ms-ssim",)
+ALL = (*USUAL, *TWO_SETS, *WITH_TRAINING, *OF_PIXELS)
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What one evaluation is asked for beyond its settings.
+
+    Attributes:
+        metrics: names of ``ALL``; empty takes the usual ones.
+        extractors: descriptions for ``synth.extractors.open``; empty takes the settings' one. The
+            first names its records plainly, later ones add their name.
+        store: where features are kept; None keeps nothing.
+        reading: how files become grey levels.
+    """
+
+    metrics: tuple[str, ...] = ()
+    extractors: tuple[str, ...] = ()
+    store: Path | None = None
+    reading: Reading = DECLARED_BY_FILES
+
+    def wants(self, name: str) -> bool:
+        """Whether a metric is asked for."""
+        return name in (self.metrics or USUAL)
+
+
+AS_USUAL = Choices()
+
+
+def metric_names(text: Iterable[str]) -> tuple[str, ...]:
+    """``["fd,kd", "vendi"]`` -> names; ``all`` is all of them, ``usual`` the usual ones.
+
+    Raises:
+        UsageError: a name is unknown.
+    """
+    names: list[str] = []
+    for name in (part.strip().lower() for item in text for part in item.split(",")):
+        if not name:
+            continue
+        found = {"all": ALL, "usual": USUAL}.get(name, (name.replace("_", "-"),))
+        if found[0] not in ALL:
+            raise UsageError(
+                "unknown metric",
+                got=name,
+                expected=", ".join(("all", "usual", *ALL)),
+                fix=did_you_mean(name, ALL),
+            )
+        names.extend(found)
+    return tuple(dict.fromkeys(names))
+
+
+@dataclass(frozen=True)
+class FeatureSets:
+    """Features of one extractor by role."""
+
+    real: Features
+    synthetic: Features
+    train: Features | None
+
+
+def chosen_records(
+    sets: FeatureSets, choices: Choices, *, facts: ExtractorFacts, seed: int
+) -> tuple[dict[str, Record], list[Missing]]:
+    """Records of the metrics beyond the usual ones, and what could not be computed and why."""
+    records: dict[str, Record] = {}
+    missing: list[Missing] = []
+    measures = _two_sets(sets, seed)
+    if sets.train is None:
+        missing.extend(
+            Missing(name, "no training images: give --train")
+            for name in WITH_TRAINING
+            if choices.wants(name)
+        )
+    else:
+        measures |= _with_training(sets, sets.train, seed)
+    for name, measure in measures.items():
+        if not choices.wants(name):
+            continue
+        try:
+            record = measure()
+        except SynthError as error:
+            missing.append(Missing(name, str(error)))
+            continue
+        records[name] = replace(
+            record,
+            extractor=facts.id,
+            extractor_sha256=facts.sha256,
+            preprocessing=facts.preprocessing,
+        )
+    return records, missing
+
+
+def _two_sets(sets: FeatureSets, seed: int) -> dict[str, Callable[[], Record]]:
+    real, made = sets.real, sets.synthetic
+    return {
+        "mmd": lambda: mmd_rbf(
+            real=real.values,
+            synthetic=made.values,
+            real_groups=real.groups,
+            synthetic_groups=made.groups,
+            seed=seed,
+        ),
+        "sliced-wasserstein": lambda: sliced_wasserstein(
+            real=real.values,
+            synthetic=made.values,
+            real_groups=real.groups,
+            synthetic_groups=made.groups,
+            seed=seed,
+        ),
+        "c2st": lambda: c2st(
+            real=real.values,
+            synthetic=made.values,
+            real_groups=real.groups,
+            synthetic_groups=made.groups,
+            seed=seed,
+        ),
+        "vendi": lambda: vendi_score(
+            synthetic=made.values, real=real.values, synthetic_groups=made.groups, seed=seed
+        ),
+    }
+
+
+def _with_training(
+    sets: FeatureSets, train: Features, seed: int
+) -> dict[str, Callable[[], Record]]:
+    held, made = sets.real, sets.synthetic
+    return {
+        "authenticity": lambda: authenticity(
+            train=train.values,
+            synthetic=made.values,
+            heldout=held.values,
+            train_groups=train.groups,
+            synthetic_groups=made.groups,
+            heldout_groups=held.groups,
+        ),
+        "nn-auc": lambda: nearest_neighbour_auc(
+            train=train.values,
+            heldout=held.values,
+            synthetic=made.values,
+            train_groups=train.groups,
+            heldout_groups=held.groups,
+            seed=seed,
+        ),
+        "data-copying": lambda: data_copying(
+            train=train.values,
+            heldout=held.values,
+            synthetic=made.values,
+            heldout_groups=held.groups,
+            seed=seed,
+        ),
+        "copy-rate": lambda: copy_rate(
+            train=train.values, heldout=held.values, synthetic=made.values
+        ),
+        "mifid": lambda: mifid(train=train.values, synthetic=made.values, real=held.values),
+    }
