@@ -105,8 +105,11 @@ def test_a_worker_takes_over_from_one_that_is_killed(config, tmp_path, call, exa
     two = with_sample(config, out=out, shard=8)
 
     class Stuck(exact_family):
+        decoded = 0
+
         def decode_latents(self, latents):
-            if (out / ".shards/00000.0/metadata.jsonl").exists():
+            self.decoded += 1
+            if self.decoded > 1:  # while the files of the batch before are being written
                 time.sleep(600)
             return latents
 
@@ -117,8 +120,9 @@ def test_a_worker_takes_over_from_one_that_is_killed(config, tmp_path, call, exa
             call(wide, shared=True, family=Stuck())
         finally:
             os._exit(1)
-    for _ in range(2000):
-        if (out / ".shards/00000.0/metadata.jsonl").exists():
+    table = out / ".shards/00000.0/metadata.jsonl"
+    for _ in range(6000):
+        if table.exists() and table.read_bytes().count(b"\n") == 8:
             break
         time.sleep(0.01)
     os.kill(child, signal.SIGKILL)
