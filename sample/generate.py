@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from sample.guidance import Guidance
+from sample.memory import keep_freed_memory
 from sample.solve import Source, solve
 from synth.config.schema import SampleSection
 from synth.errors import SynthError, UsageError
@@ -147,6 +148,7 @@ class BatchMaker:
 
     def __init__(self, family: Family, settings: SampleSection, *, size: int | None = None) -> None:
         self._family, self._settings, self._size = family, settings, size or family.size
+        keep_freed_memory()
         self._encode = PromptEncoder(family)
 
     def __call__(self, asked: Sequence[Asked], *, start: int = 0) -> Batch:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from sample.guidance import Guidance
+from sample.packed import packed
 from sample.solvers import Solver, build_scheduler, flow_shift
 from sample.spacing import Spacing, respace
 from synth.errors import UsageError
@@ -87,7 +88,7 @@ def solve(
     if any(guide.acts(time) for time in times[begin:]):
         null = family.null_conditioning(1) if null is None else null
         null = null.to(device, cond.tokens.dtype).index([0] * len(seeds))
-    with _evaluating(family.denoiser):
+    with _evaluating(family.denoiser), packed(family.denoiser):
         for index in range(begin, len(times)):
             timestep = solving.timesteps[index]
             output = _denoise(family, solving, latents, timestep, cond).float()

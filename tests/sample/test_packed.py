@@ -1,0 +1,117 @@
+import pytest
+import torch
+from torch import nn
+
+from sample.packed import packed
+
+pytestmark = pytest.mark.skipif(
+    not torch.backends.mkldnn.is_available(), reason="torch was built without oneDNN"
+)
+
+
+def network():
+    generator = torch.Generator().manual_seed(0)
+    model = nn.Sequential(nn.Linear(24, 40), nn.GELU(), nn.Linear(40, 8, bias=False))
+    for parameter in model.parameters():
+        parameter.data = torch.randn(parameter.shape, generator=generator)
+    return model
+
+
+def inputs(*shape):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(1))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("shape", [(3, 7, 24), (5, 24), (1, 24)])
+def test_every_call_gives_the_same_bits(shape):
+    model, x = network(), inputs(*shape)
+    expected = model(x)
+    with packed(model):
+        assert all(torch.equal(model(x), expected) for _ in range(3))
+
+
+@torch.no_grad()
+def test_a_layer_whose_bits_differ_stays_as_it_was(monkeypatch):
+    model, x, asked = network(), inputs(4, 24), []
+
+    def off_by_rounding(x, weight, bias, *_):
+        asked.append(weight)
+        return torch.zeros(1)
+
+    monkeypatch.setattr(torch.ops.mkldnn, "_linear_pointwise", off_by_rounding)
+    expected = model(x)
+    with packed(model):
+        assert all(torch.equal(model(x), expected) for _ in range(3))
+    assert len(asked) == 2  # once a layer, and never again
+
+
+@torch.no_grad()
+def test_a_layer_whose_bits_agree_is_taken_from_the_second_call_on(monkeypatch):
+    model, x = network()[:1], inputs(4, 24)
+    expected, calls = model(x), []
+    monkeypatch.setattr(
+        torch.ops.mkldnn, "_linear_pointwise", lambda *_: calls.append(1) or expected
+    )
+    with packed(model):
+        model(x), model(x)
+        model(inputs(5, 24))  # another shape is looked at anew
+    assert len(calls) == 3
+
+
+@torch.no_grad()
+def test_the_module_comes_back_as_it_was():
+    model = network()
+
+    def fail_inside():
+        with packed(model):
+            assert "forward" in model[0].__dict__
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail_inside()
+    assert not any("forward" in layer.__dict__ for layer in model)
+
+
+def test_gradients_and_other_precisions_are_left_alone():
+    model = network()
+    with packed(model):
+        model(inputs(2, 24)).sum().backward()
+    assert model[0].weight.grad is not None
+    half = network().to(torch.bfloat16)
+    with torch.no_grad(), packed(half):
+        assert not any("forward" in layer.__dict__ for layer in half)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16), packed(model):
+        assert model(inputs(2, 24)).dtype is torch.bfloat16
+
+
+@torch.no_grad()
+def test_memory_for_weights_held_twice_is_limited(monkeypatch):
+    monkeypatch.setattr("sample.packed.PACKED_BYTES", 24 * 40 * 4)
+    model = network()
+    with packed(model):
+        assert "forward" in model[0].__dict__
+        assert "forward" not in model[2].__dict__
+
+
+@torch.no_grad()
+def test_weights_changed_between_two_blocks_are_read_again():
+    model, x = network(), inputs(3, 24)
+    with packed(model):
+        model(x)
+    model[0].weight.data.mul_(2.0)
+    expected = model(x)
+    with packed(model):
+        assert all(torch.equal(model(x), expected) for _ in range(2))
+
+
+@torch.no_grad()
+def test_weights_that_may_be_sharded_are_left_alone(tmp_path):
+    model = network()
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{tmp_path / 'store'}", rank=0, world_size=1
+    )
+    try:
+        with packed(model):
+            assert not any("forward" in layer.__dict__ for layer in model)
+    finally:
+        torch.distributed.destroy_process_group()
