@@ -1,16 +1,25 @@
-"""Fidelity, diversity and copying in the features of each extractor that was asked for."""
+"""Fidelity, diversity and copying in the features of each extractor that was asked for.
+
+Findings and subgroups are scored by the first extractor alone: one family of tests, one answer.
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from metrics.chosen import WITH_TRAINING, Choices, FeatureSets, chosen_records
-from metrics.distances import ExtractorFacts, distance_records
+from metrics.distances import ExtractorFacts, Features, distance_records
 from metrics.extract import facts_of, features_of
+from metrics.groups import GroupScores, Sides
 from metrics.ingest import ImageSet
 from metrics.ms_ssim import ms_ssim_diversity
+from metrics.per_finding import per_finding
+from metrics.protocol import stamped_groups
 from metrics.records import Record
 from metrics.sets import Sets, Work
+from metrics.subgroups import Subgroups, per_subgroup
 from synth.errors import SynthError, UsageError
 from synth.extractors.base import Extractor
 from synth.extractors.classifier import Classifier
@@ -18,12 +27,22 @@ from synth.extractors.open import open_extractor
 from synth.families.device import select_device
 
 
+@dataclass(frozen=True)
+class ByExtractor:
+    """Records of all images by name, and those of the findings and subgroups."""
+
+    records: Mapping[str, Record]
+    per_finding: Mapping[str, GroupScores] = field(default_factory=dict)
+    subgroups: Subgroups = field(default_factory=Subgroups)
+
+
 def records_by_extractor(
     sets: Sets, judge: Classifier | None, choices: Choices, work: Work
-) -> dict[str, Record]:
+) -> ByExtractor:
     """Records of every extractor; those after the first add their name to what does not have it."""
     named = choices.extractors or (work.settings.extractor,)
     records: dict[str, Record] = {}
+    grouped = ByExtractor({})
     seen: set[str] = set()
     for at, text in enumerate(named):
         work.progress.stage("fidelity and diversity")
@@ -32,7 +51,13 @@ def records_by_extractor(
         if facts.id in seen:
             raise UsageError("the same extractor twice", got=text)
         seen.add(facts.id)
-        found = _by_extractor(sets, extractor, facts, choices, work)
+        real, synthetic = (
+            features_of(extractor, images, store=choices.store, progress=work.progress)
+            for images in (sets.real, sets.synthetic)
+        )
+        found = _by_extractor(sets, (real, synthetic), extractor, facts, choices, work)
+        if at == 0:
+            grouped = _grouped(sets, (real, synthetic), facts, choices, work)
         for name, record in found.items():
             full = name if at == 0 or name.endswith(f"_{facts.name}") else f"{name}_{facts.name}"
             records[f"{full}-{at + 1}" if full in records else full] = record
@@ -41,7 +66,42 @@ def records_by_extractor(
             records["ms-ssim"] = _ms_ssim(sets, work)
         except SynthError as error:
             work.skip("ms-ssim", str(error))
-    return records
+    return replace(grouped, records=records)
+
+
+def _grouped(
+    sets: Sets,
+    features: tuple[Features, Features],
+    facts: ExtractorFacts,
+    choices: Choices,
+    work: Work,
+) -> ByExtractor:
+    findings: Mapping[str, GroupScores] = {}
+    subgroups = Subgroups()
+    k, seed = work.settings.nearest_k, work.settings.seed
+    sides = Sides(sets.real, sets.synthetic, *features, facts, k, seed)
+    if choices.wants("per-finding"):
+        work.progress.stage("fidelity per finding")
+        findings, missing = per_finding(sides)
+        work.missing.extend(missing)
+    if choices.wants("per-subgroup"):
+        work.progress.stage("fidelity per subgroup")
+        subgroups, missing = per_subgroup(sides)
+        work.missing.extend(missing)
+    return ByExtractor({}, findings, subgroups)
+
+
+def group_sections(
+    found: ByExtractor, common: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """``per_finding``, ``per_subgroup`` and ``subgroup_gaps`` of ``scores.json``, stamped."""
+    findings = {name: held.to_json() for name, held in found.per_finding.items()}
+    columns = {
+        column: {value: held.to_json() for value, held in groups.items()}
+        for column, groups in found.subgroups.scores.items()
+    }
+    gaps = {column: gap.to_json() for column, gap in found.subgroups.gaps.items()}
+    return stamped_groups(findings, common), stamped_groups(columns, common), gaps
 
 
 def _ms_ssim(sets: Sets, work: Work) -> Record:
@@ -72,13 +132,15 @@ def _extractor(text: str, judge: Classifier | None, work: Work) -> Extractor:
 
 
 def _by_extractor(
-    sets: Sets, extractor: Extractor, facts: ExtractorFacts, choices: Choices, work: Work
+    sets: Sets,
+    features: tuple[Features, Features],
+    extractor: Extractor,
+    facts: ExtractorFacts,
+    choices: Choices,
+    work: Work,
 ) -> dict[str, Record]:
     seed = work.settings.seed
-    real, synthetic = (
-        features_of(extractor, images, store=choices.store, progress=work.progress)
-        for images in (sets.real, sets.synthetic)
-    )
+    real, synthetic = features
     distances, missing = distance_records(
         real, synthetic, facts=facts, k=work.settings.nearest_k, seed=seed
     )

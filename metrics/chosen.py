@@ -21,7 +21,12 @@ from synth.data.images_in import DECLARED_BY_FILES, Reading
 from synth.errors import SynthError, UsageError
 from synth.registry import did_you_mean
 
-USUAL = ("fd", "kd", "prdc", "label-fidelity", "memorization", "utility", "reconstruction")
+PER_GROUP = ("per-finding", "per-subgroup")
+USUAL = (
+    *("fd", "kd", "prdc"),
+    *PER_GROUP,
+    *("label-fidelity", "memorization", "utility", "reconstruction"),
+)
 TWO_SETS = ("mmd", "sliced-wasserstein", "c2st", "vendi")
 WITH_TRAINING = ("authenticity", "nn-auc", "data-copying", "copy-rate", "mifid")
 OF_PIXELS = ("ms-ssim",)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from math import sqrt
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from metrics.difference import Difference, of_aurocs, of_records
+from metrics.multiplicity import holm_by_name
 from metrics.protocol import differences
+from metrics.records import Interval
 from synth.errors import SynthError
 
+LEVEL = 0.05
 _NAMED = 5  # differences told; the rest is counted
-_Z = 1.959963984540054  # of a 95 % interval
+_GROUPED = ("per_finding", "per_subgroup")
+_COUNTS = ("n_real", "n_synthetic")
 
 
 @dataclass(frozen=True)
@@ -19,30 +23,40 @@ class Row:
     """One metric in both runs.
 
     Attributes:
-        name: of the metric.
+        name: of the metric, after the part it stands in: ``kd_pixel``, ``per_finding.nodule.kd``.
         first: its value in the first run.
         second: its value in the second.
         difference: second minus first.
-        ci: 95 % interval of the difference, as if the runs were independent; they share the real
-            images, so that it is wider than need be. None where a run gives no standard error.
-        better: ``first``, ``second``, or empty where the interval holds 0 or is missing.
+        ci: 95 % interval of the difference; None where a run gives no standard error.
+        better: ``first``, ``second``, or empty where that cannot be told.
+        paired: whether the interval takes out what both runs share; else it is wider than need be.
+        p: two-sided, that there is no difference.
+        p_holm: the same, corrected for all findings, or all subgroups, that share the metric;
+            ``better`` then rests on it.
     """
 
     name: str
     first: float
     second: float
     difference: float
-    ci: tuple[float, float] | None
+    ci: Interval | None
     better: str
+    paired: bool = False
+    p: float | None = None
+    p_holm: float | None = None
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What two runs scored by one protocol say of each other."""
+    """What two runs scored by one protocol say of each other.
+
+    ``not_compared`` says for which parts of both runs a comparison would mislead, and why.
+    """
 
     fingerprint: str
     rows: tuple[Row, ...]
     only_in_one: tuple[str, ...]
+    not_compared: tuple[str, ...]
     notes: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
@@ -58,22 +72,20 @@ def compare(first: Mapping[str, Any], second: Mapping[str, Any]) -> Comparison:
     """
     one, two = _protocol(first, "first"), _protocol(second, "second")
     shared = [name for name in one["records"] if name in two["records"]]
-    found = list(differences(_of(one, shared), _of(two, shared)))
-    if found:
-        rest = f"; and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
-        raise SynthError(
-            "scored by different protocols, so the numbers do not compare",
-            got="; ".join(found[:_NAMED]) + rest,
-            expected="equal in all but the synthetic images",
-            fix="Score both again with the same references, options and N.",
-        )
+    other_n = [name for name in shared if _other_group_size(name, one, two)]
+    shared = [name for name in shared if name not in other_n]
+    _refuse_other_protocol(_of(one, shared), _of(two, shared))
     if not shared:
         raise SynthError("the two runs have no metric in common")
-    rows = [_row(name, _record(first, name), _record(second, name)) for name in shared]
+    not_compared = [f"{name}: other images in the group" for name in other_n]
+    rows = list(_record_rows(shared, first, second, not_compared))
+    rows += _fidelity_rows(first, second, not_compared)
+    rows += _utility_rows(first, second)
     return Comparison(
         fingerprint=one["fingerprint"],
-        rows=tuple(row for row in rows if row is not None),
+        rows=tuple(_corrected(rows)),
         only_in_one=tuple(sorted(set(one["records"]) ^ set(two["records"]))),
+        not_compared=tuple(not_compared),
         notes=tuple(_software(first, second)),
     )
 
@@ -88,32 +100,127 @@ def _protocol(scores: Mapping[str, Any], which: str) -> Mapping[str, Any]:
     return protocol
 
 
+def _refuse_other_protocol(one: Mapping[str, Any], two: Mapping[str, Any]) -> None:
+    found = list(differences(one, two))
+    if not found:
+        return
+    rest = f"; and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+    raise SynthError(
+        "scored by different protocols, so the numbers do not compare",
+        got="; ".join(found[:_NAMED]) + rest,
+        expected="equal in all but the synthetic images",
+        fix="Score both again with the same references, options and N.",
+    )
+
+
 def _of(protocol: Mapping[str, Any], shared: list[str]) -> dict[str, Any]:
     rest = {key: value for key, value in protocol.items() if key not in ("fingerprint", "records")}
     return {**rest, "records": {name: protocol["records"][name] for name in shared}}
 
 
-def _record(scores: Mapping[str, Any], name: str) -> Any:
-    """``fd_pixel`` of the metrics, or ``memorization.auc``."""
-    section, dot, key = name.partition(".")
-    held = scores.get(section if dot else "metrics")
-    return held.get(key if dot else name) if isinstance(held, Mapping) else None
+def _other_group_size(name: str, one: Mapping[str, Any], two: Mapping[str, Any]) -> bool:
+    """Plans may ask for a finding more or less often: its row is left out, the rest compares."""
+    left, right = one["records"][name], two["records"][name]
+    return name.startswith(_GROUPED) and any(left[n] != right[n] for n in _COUNTS)
 
 
-def _row(name: str, one: Any, two: Any) -> Row | None:
-    if not isinstance(one, Mapping) or not isinstance(two, Mapping):
-        return None
-    if one.get("value") is None or two.get("value") is None:
-        return None
-    difference = two["value"] - one["value"]
-    ci, better = None, ""
-    if one.get("se") is not None and two.get("se") is not None:
-        half = _Z * sqrt(one["se"] ** 2 + two["se"] ** 2)
-        ci = (difference - half, difference + half)
-        higher = one.get("higher_is_better")
-        if higher is not None and (ci[0] > 0 or ci[1] < 0):
-            better = "second" if (difference > 0) == higher else "first"
-    return Row(name, one["value"], two["value"], difference, ci, better)
+def _record_rows(
+    names: list[str], first: Mapping[str, Any], second: Mapping[str, Any], skipped: list[str]
+) -> Iterator[Row]:
+    for name in names:
+        one, two = _at(first, name), _at(second, name)
+        if not isinstance(one, Mapping) or not isinstance(two, Mapping):
+            continue
+        if _widths(one) != _widths(two):
+            skipped.append(f"{name}: the kernels' widths follow the images and differ")
+            continue
+        found = of_records(name.rpartition(".")[2], one, two)
+        if found is not None:
+            yield _row(name, one["value"], two["value"], found, one.get("higher_is_better"))
+
+
+def _at(scores: Mapping[str, Any], name: str) -> Any:
+    """``fd_pixel`` of the metrics, ``memorization.auc``, ``per_subgroup.sex.F.kd``."""
+    held = scores.get("metrics") or {}
+    return held[name] if name in held else _within(scores, name)
+
+
+def _within(held: Mapping[str, Any], path: str) -> Any:
+    """The part at a path of keys joined by dots; a key may hold dots itself."""
+    if path in held:
+        return held[path]
+    for key, value in held.items():
+        if path.startswith(f"{key}.") and isinstance(value, Mapping):
+            found = _within(value, path[len(key) + 1 :])
+            if found is not None:
+                return found
+    return None
+
+
+def _widths(record: Mapping[str, Any]) -> Any:
+    return (record.get("details") or {}).get("bandwidths")
+
+
+def _fidelity_rows(
+    first: Mapping[str, Any], second: Mapping[str, Any], skipped: list[str]
+) -> Iterator[Row]:
+    one, two = first.get("label_fidelity"), second.get("label_fidelity")
+    if not one or not two:
+        return
+    if _judge(first) != _judge(second):
+        skipped.append("label_fidelity: judged by different classifiers")
+        return
+    pairs = {"macro": (one.get("macro"), two.get("macro"))}
+    for name in one.get("findings") or {}:
+        pairs[f"findings.{name}"] = (one["findings"][name], (two.get("findings") or {}).get(name))
+    for name, (left, right) in pairs.items():
+        found = of_aurocs(left, right) if left and right else None
+        if found is not None:
+            where = f"label_fidelity.{name}.auroc"
+            yield _row(where, left["auroc"], right["auroc"], found, higher=True)
+
+
+def _judge(scores: Mapping[str, Any]) -> Any:
+    return ((scores.get("provenance") or {}).get("judge") or {}).get("sha256")
+
+
+def _utility_rows(first: Mapping[str, Any], second: Mapping[str, Any]) -> Iterator[Row]:
+    """Arms on the same test patients; without each patient's probabilities they do not pair."""
+    one, two = ((scores.get("utility") or {}).get("arms") or {} for scores in (first, second))
+    for name in one:
+        found = of_aurocs(one[name], two[name], "macro_auroc") if name in two else None
+        if found is not None:
+            values = one[name]["macro_auroc"], two[name]["macro_auroc"]
+            yield _row(f"utility.{name}.macro_auroc", *values, found, higher=True)
+
+
+def _row(name: str, one: float, two: float, found: Difference, higher: bool | None) -> Row:
+    ci, better = found.ci, ""
+    if ci is not None and higher is not None and (ci[0] > 0 or ci[1] < 0):
+        better = "second" if (found.value > 0) == higher else "first"
+    return Row(name, one, two, found.value, ci, better, found.paired, found.p)
+
+
+def family(name: str) -> str:
+    """The family of tests that a row is one of: its part and metric; empty for a single row."""
+    part, _, rest = name.partition(".")
+    if part in _GROUPED or rest.startswith("findings."):
+        return f"{part}.{name.rpartition('.')[2]}"
+    return ""
+
+
+def _corrected(rows: list[Row]) -> Iterator[Row]:
+    """Holm within each family; of a family only what stays significant is called better."""
+    families: dict[str, dict[str, float | None]] = {}
+    for row in rows:
+        families.setdefault(family(row.name), {})[row.name] = row.p
+    corrected = {key: holm_by_name(held) for key, held in families.items() if key}
+    for row in rows:
+        if not (key := family(row.name)):
+            yield row
+            continue
+        p = corrected[key][row.name]
+        yield replace(row, p_holm=p, better=row.better if p is not None and p < LEVEL else "")
 
 
 def _software(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:

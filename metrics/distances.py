@@ -95,6 +95,7 @@ def distance_records(
                 floor=floor,
                 note=estimate.note,
                 versions=versions(),
+                without=estimate.without,
             )
     return records, missing
 

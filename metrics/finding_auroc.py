@@ -8,22 +8,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from metrics.arrays import Floats, Groups
+from metrics.arrays import Floats, Groups, picked
+from metrics.delong import auroc_delong
 from metrics.intervals import (
     auroc,
-    auroc_interval,
     percentile_interval,
     resampling_weights,
     weighted_aurocs,
 )
-from metrics.records import Interval
+from metrics.records import Estimate, Interval
+from synth.errors import SynthError
 
 LEAST = 2  # positives and negatives below which a finding has no AUROC
 LEAST_IN_MACRO = 5  # positives below which a finding is too noisy to enter the mean
 
 
 def finding_table(
-    probabilities: NDArray[np.floating], labels: Floats, findings: Sequence[str]
+    probabilities: NDArray[np.floating],
+    labels: Floats,
+    findings: Sequence[str],
+    groups: Groups = None,
 ) -> dict[str, dict[str, Any]]:
     """AUROC with DeLong interval for every finding.
 
@@ -31,26 +35,37 @@ def finding_table(
         probabilities: [N, findings].
         labels: [N, findings], 1, 0 or NaN; NaN is left out.
         findings: the columns' names.
+        groups: the patient of each image; None: every image stands alone.
 
     Returns:
-        ``{finding: {"auroc", "ci", "n_positive", "n_negative"}}``; AUROC and interval are None for
-        fewer than two positives or negatives.
+        ``{finding: {"auroc", "se", "ci", "n_positive", "n_negative"}}``; AUROC and interval are
+        None for fewer than two positives or negatives, the interval also for fewer than two
+        patients with either.
     """
     table = {}
     for column, name in enumerate(findings):
         truth, scores = _known(probabilities, labels, column)
         positive, negative = int((truth == 1).sum()), int((truth == 0).sum())
-        area: float | None = None
-        interval: Interval | None = None
+        found: Estimate | None = None
         if min(positive, negative) >= LEAST:
-            area, interval = auroc_interval(truth, scores)
+            known = np.flatnonzero(np.isfinite(labels[:, column]))
+            found = _area(truth, scores, picked(groups, known))
+        interval = None if found is None else found.ci
         table[name] = {
-            "auroc": area,
+            "auroc": None if found is None else found.value,
+            "se": None if found is None else found.se,
             "ci": None if interval is None else list(interval),
             "n_positive": positive,
             "n_negative": negative,
         }
     return table
+
+
+def _area(truth: Floats, scores: Floats, groups: Groups) -> Estimate:
+    try:
+        return auroc_delong(truth, scores, groups)
+    except SynthError as error:
+        return Estimate(auroc(truth, scores), None, None, "AUROC", str(error))
 
 
 def macro_columns(labels: Floats) -> list[int]:

@@ -8,8 +8,8 @@ replaced by a black image.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +28,7 @@ from synth.errors import SynthError
 from synth.images import fit_square, grey_to_u8
 from synth.manifest import NO_FINDING, Dataset, Row, open_dataset, read_info
 
+SUBGROUPS = ("sex", "age_band", "view", "source", "site")  # what images are grouped by
 DEFAULT_SIZE = 256  # pixels, where no dataset states its own size
 
 
@@ -47,6 +48,8 @@ class ImageSet:
         sources: sample ids of the real rows whose texts and labels a synthetic set was made from.
         pictures: the files behind the images, for extractors that read more than 8 bits.
         reading: how the files became grey levels.
+        subgroups: for each of ``SUBGROUPS`` that a row states, the value of each image or None. A
+            synthetic image's are those it was conditioned on.
     """
 
     folder: Path
@@ -60,6 +63,7 @@ class ImageSet:
     sources: frozenset[str] = frozenset()
     pictures: tuple[Picture, ...] = ()
     reading: Reading = DECLARED_BY_FILES
+    subgroups: Mapping[str, tuple[str | None, ...]] = field(default_factory=dict)
 
     @property
     def digests(self) -> frozenset[bytes]:
@@ -168,6 +172,9 @@ def take(images: ImageSet, rows: Sequence[int]) -> ImageSet:
         groups=None if images.groups is None else tuple(images.groups[row] for row in picked),
         labels=images.labels[index],
         pictures=tuple(images.pictures[row] for row in picked) if images.pictures else (),
+        subgroups={
+            name: tuple(values[row] for row in picked) for name, values in images.subgroups.items()
+        },
     )
 
 
@@ -193,7 +200,24 @@ def _labelled(
         ),
         pictures=pictures,
         reading=reading,
+        subgroups=_subgroups(rows),
     )
+
+
+def _subgroups(rows: Sequence[Row]) -> dict[str, tuple[str | None, ...]]:
+    found = {name: tuple(_stated(row, name) for row in rows) for name in SUBGROUPS}
+    return {name: values for name, values in found.items() if any(values)}
+
+
+def _stated(row: Row, name: str) -> str | None:
+    """A column of the row, or of what its image was conditioned on."""
+    if row.synthetic and name == "source":
+        return None  # the row it was made from, not where it comes from
+    value = getattr(row, name, None)  # a further column too: rows keep what they do not know
+    if not value:
+        conditions = (row.model_extra or {}).get("conditions")
+        value = conditions.get(name) if isinstance(conditions, dict) else None
+    return str(value) if value else None
 
 
 def _read(picture: Picture, size: int, reading: Reading) -> NDArray[np.uint8]:

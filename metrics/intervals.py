@@ -164,7 +164,8 @@ def jackknife(full: float, without: Floats, *, bias_reduced: bool) -> Estimate:
     se = float(np.sqrt((g - 1) / g * ((without - mean) ** 2).sum()))
     half = float(stats.t.ppf(0.5 + LEVEL / 2, g - 1)) * se
     name = f"{g}-block jackknife" + (", bias reduced" if bias_reduced else "")
-    return Estimate(value, se, (value - half, value + half), name)
+    left_out = tuple(without.tolist())
+    return Estimate(value, se, (value - half, value + half), name, without=left_out)
 
 
 def wilson(successes: int, trials: int) -> Interval:

@@ -67,7 +67,7 @@ def kernel_estimate(
     without = np.array([sums.distance(np.arange(number) != block) for block in range(number)])
     estimate = jackknife(full, without, bias_reduced=False)
     name = f"full U-statistic, {number}-block jackknife interval"
-    return Estimate(full, estimate.se, estimate.ci, name)
+    return Estimate(full, estimate.se, estimate.ci, name, without=estimate.without)
 
 
 class _Sums:

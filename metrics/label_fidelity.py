@@ -7,19 +7,27 @@ AUROC ranks, and so rewards faint differences between images that show nothing o
 texts that ask for it differ in other ways from those that deny it. ``detected`` does not: the share
 of images asked to show a finding in which the judge sees it, at the threshold that it passes by
 mistake on 5 % of real images without it. Nothing learned gives about 0.05.
+
+Intervals of an AUROC are DeLong's, with patients as units where they are known. The difference to
+the ceiling is one of two independent sets of images; its interval is built from theirs (Zou &
+Donner 2008), so that it also exists where a separation is perfect, and its p-value agrees with
+it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 from metrics.arrays import Floats
 from metrics.finding_auroc import finding_table, macro_auroc, macro_columns
 from metrics.ingest import ImageSet
-from metrics.intervals import wilson
+from metrics.intervals import LEVEL, wilson
+from metrics.multiplicity import holm_by_name
 from synth.extractors.classifier import Classifier
 
 FALSE_ALARMS = 0.05  # share of real images without a finding in which the judge sees it
@@ -49,12 +57,17 @@ def label_fidelity(
     findings = judge.findings
     made, asked = judge.probabilities(synthetic.image_u8), synthetic.columns(findings)
     seen, truth = judge.probabilities(real.image_u8), real.columns(findings)
-    table, ceiling = finding_table(made, asked, findings), finding_table(seen, truth, findings)
+    table = finding_table(made, asked, findings, synthetic.groups)
+    ceiling = finding_table(seen, truth, findings, real.groups)
     thresholds = detection_thresholds(seen, truth)
     for column, (name, row) in enumerate(table.items()):
         real_row = ceiling[name] | _detected(seen, truth, column, thresholds)
         row |= _detected(made, asked, column, thresholds)
         row |= {f"real_{key}": value for key, value in real_row.items()}
+        row |= difference_to_ceiling(row)
+    adjusted = holm_by_name({name: row["p"] for name, row in table.items()})
+    for name, row in table.items():
+        row["p_holm"] = adjusted[name]
     columns = macro_columns(asked)
     area, interval = macro_auroc(
         made, asked, columns, groups=synthetic.groups, resamples=resamples, seed=seed
@@ -70,7 +83,34 @@ def label_fidelity(
         "real_auroc": real_area,
         "real_ci": None if real_interval is None else list(real_interval),
     }
+    if judged == columns:  # else the two means are over different findings
+        macro |= difference_to_ceiling(macro)
     return {"macro": macro, "findings": table}
+
+
+def difference_to_ceiling(row: Mapping[str, Any]) -> dict[str, Any]:
+    """AUROC on synthetic images minus that on real ones, with interval and two-sided p.
+
+    Args:
+        row: ``auroc`` and ``ci``, ``real_auroc`` and ``real_ci``; None where unknown.
+
+    Returns:
+        ``difference``, ``difference_ci`` and ``p``; None where an AUROC or an interval is missing.
+    """
+    one, two, ci, real_ci = (row[key] for key in ("auroc", "real_auroc", "ci", "real_ci"))
+    if one is None or two is None:
+        return {"difference": None, "difference_ci": None, "p": None}
+    gap = one - two
+    if ci is None or real_ci is None:
+        return {"difference": gap, "difference_ci": None, "p": None}
+    below = float(np.hypot(one - ci[0], real_ci[1] - two))
+    above = float(np.hypot(ci[1] - one, two - real_ci[0]))
+    towards_zero = below if gap > 0 else above
+    p = 1.0
+    if gap:
+        standard = stats.norm.ppf(0.5 + LEVEL / 2)
+        p = float(2 * stats.norm.sf(standard * abs(gap) / towards_zero)) if towards_zero else 0.0
+    return {"difference": gap, "difference_ci": [gap - below, gap + above], "p": p}
 
 
 def detection_thresholds(probabilities: NDArray[np.floating], truth: Floats) -> Floats:

@@ -11,9 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from metrics.arrays import Floats, feature_pair
-from metrics.intervals import auroc_interval, wilson
+from metrics.arrays import Floats, Groups, feature_pair, group_names
+from metrics.delong import auroc_delong
+from metrics.intervals import LEVEL, auroc, wilson
 from metrics.records import Estimate
+from synth.errors import SynthError
+from synth.seeding import numpy_rng
 
 CLOSE = 0.01  # quantile of the held-out distances below which an image counts as very close
 _QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75)
@@ -50,13 +53,26 @@ class Memorization:
         }
 
 
-def memorization(*, train: ArrayLike, held_out: ArrayLike, synthetic: ArrayLike) -> Memorization:
+def memorization(
+    *,
+    train: ArrayLike,
+    held_out: ArrayLike,
+    synthetic: ArrayLike,
+    held_out_groups: Groups = None,
+    synthetic_groups: Groups = None,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> Memorization:
     """Compare distances to the training images between synthetic and held-out real images.
 
     Args:
         train: [n, d] features of the generator's training images.
         held_out: [h, d] features of real images of other patients.
         synthetic: [m, d] features of synthetic images.
+        held_out_groups: the patient of each held-out image; None: each its own.
+        synthetic_groups: the same of synthetic images.
+        resamples: bootstrap resamples of patients behind the interval of ``share_closer``.
+        seed: of the resampling.
 
     Raises:
         SynthError: fewer than two rows a side, different dimensions or non-finite values.
@@ -65,24 +81,77 @@ def memorization(*, train: ArrayLike, held_out: ArrayLike, synthetic: ArrayLike)
     _, unseen = feature_pair(train, held_out)
     close, nearest = nearest_distance(made, seen)
     baseline, _ = nearest_distance(unseen, seen)
-    is_synthetic = np.r_[np.ones(len(close)), np.zeros(len(baseline))]
-    area, interval = auroc_interval(is_synthetic, -np.r_[close, baseline])
-    below = int((close < np.quantile(baseline, CLOSE)).sum())
+    patients = (
+        group_names(len(close), synthetic_groups, side="synthetic"),
+        group_names(len(baseline), held_out_groups, side="held_out"),
+    )
     return Memorization(
-        auc=Estimate(
-            area, None, interval, "nearest-neighbour AUC, DeLong interval", "0.5 is expected"
-        ),
-        share_closer=Estimate(
-            below / len(close),
-            None,
-            wilson(below, len(close)),
-            "share below the 1 % quantile of held-out distances, Wilson interval",
-            f"about {CLOSE} is expected",
-        ),
+        auc=_area(close, baseline, *patients),
+        share_closer=_share(close, baseline, *patients, resamples, seed),
         synthetic=close,
         nearest=nearest,
         held_out=baseline,
     )
+
+
+def _area(close: Floats, baseline: Floats, made: list[str], held_out: list[str]) -> Estimate:
+    is_synthetic = np.r_[np.ones(len(close)), np.zeros(len(baseline))]
+    score = -np.r_[close, baseline]
+    # Two name spaces: a synthetic image and a patient of one name are not one person.
+    groups = [f"made {name}" for name in made] + [f"held out {name}" for name in held_out]
+    how = "nearest-neighbour AUC"
+    try:
+        found = auroc_delong(is_synthetic, score, groups)
+    except SynthError:
+        note = "interval withheld: too few patients; 0.5 is expected"
+        return Estimate(auroc(is_synthetic, score), None, None, how, note)
+    how = f"{how}, DeLong interval clustered by patient"
+    return Estimate(found.value, found.se, found.ci, how, "0.5 is expected")
+
+
+def _share(
+    close: Floats,
+    baseline: Floats,
+    made: list[str],
+    held_out: list[str],
+    resamples: int,
+    seed: int,
+) -> Estimate:
+    """Share below the threshold; its interval resamples the threshold's patients too."""
+    below = int((close < np.quantile(baseline, CLOSE)).sum())
+    order = np.argsort(baseline, kind="stable")
+    own, own_count = _numbered(made)
+    others, others_count = _numbered(held_out)
+    rng = numpy_rng("metrics", "memorization", seed)
+    draws = np.empty(resamples)
+    for at in range(resamples):
+        weight = np.cumsum(_resampled(rng, others_count)[others[order]])
+        threshold = baseline[order[int(np.argmax(weight >= CLOSE * weight[-1]))]]
+        mine = _resampled(rng, own_count)[own]
+        draws[at] = mine[close < threshold].sum() / mine.sum()
+    tail = (1.0 - LEVEL) / 2
+    low, high = wilson(below, len(close))  # where no resample differs, as for none or all below
+    return Estimate(
+        below / len(close),
+        float(draws.std(ddof=1)),
+        (
+            min(low, float(np.quantile(draws, tail))),
+            max(high, float(np.quantile(draws, 1.0 - tail))),
+        ),
+        "share below the 1 % quantile of held-out distances, patient bootstrap of both, "
+        "no narrower than Wilson's",
+        f"about {CLOSE} is expected",
+    )
+
+
+def _numbered(names: list[str]) -> tuple[NDArray[np.intp], int]:
+    unique, number = np.unique(names, return_inverse=True)
+    return number, len(unique)
+
+
+def _resampled(rng: np.random.Generator, count: int) -> NDArray[np.int_]:
+    """How often each of ``count`` patients is drawn."""
+    return np.bincount(rng.integers(0, count, size=count), minlength=count)
 
 
 def nearest_distance(points: Floats, among: Floats) -> tuple[Floats, NDArray[np.intp]]:

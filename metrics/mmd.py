@@ -128,7 +128,7 @@ def _jackknifed(
         return Estimate(full, None, None, "full U-statistic", note)
     found = jackknife(full, _statistics(kernel, kept), bias_reduced=False)
     name = f"full U-statistic, {number}-block jackknife interval"
-    return Estimate(full, found.se, found.ci, name)
+    return Estimate(full, found.se, found.ci, name, without=found.without)
 
 
 def _permuted(

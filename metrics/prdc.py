@@ -161,6 +161,8 @@ def _estimate(name: str, values: Floats, block: NDArray[np.intp], note: str, k: 
     top = np.inf if name == "density" else 1.0
     if name != "density" and value in (0.0, 1.0):  # no spread to see, which is not certainty
         low, high = wilson(round(total), size)
-        return Estimate(value, found.se, (low, high), f"{how}, Wilson interval", note)
+        note = f"Wilson interval; {note}"
+    # One name whatever the value: it is part of what two runs must have in common.
+    how = f"{how}, {number}-block jackknife interval"
     interval = (max(low, 0.0), min(high, top))
-    return Estimate(value, found.se, interval, f"{how}, {number}-block jackknife interval", note)
+    return Estimate(value, found.se, interval, how, note, found.without)

@@ -78,6 +78,18 @@ def stamped_section(section: dict[str, Any] | None, common: Mapping[str, Any]) -
     }
 
 
+def stamped_groups(section: Mapping[str, Any], common: Mapping[str, Any]) -> dict[str, Any]:
+    """The same for parts within parts: records by finding, or by column and value."""
+    return {
+        name: {**value, "fingerprint": _of_record(value, common)}
+        if is_record(value)
+        else stamped_groups(value, common)
+        if isinstance(value, Mapping)
+        else value
+        for name, value in section.items()
+    }
+
+
 def is_record(value: Any) -> bool:
     """Whether a part of ``scores.json`` is a record."""
     return isinstance(value, Mapping) and set(_RECORD) <= set(value)
@@ -89,11 +101,17 @@ def full_protocol(
     """The ``protocol`` of ``scores.json``: what is shared, what each record adds, and the hash."""
     parts = {name: record_protocol(vars(record)) for name, record in records.items()}
     for section, held in sections.items():
-        for name, value in (held or {}).items():
-            if is_record(value):
-                parts[f"{section}.{name}"] = record_protocol(value)
+        parts |= dict(_records_within(held or {}, section))
     whole = {**common, "records": parts}
     return {"fingerprint": fingerprint(whole), **whole}
+
+
+def _records_within(held: Mapping[str, Any], where: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    for name, value in held.items():
+        if is_record(value):
+            yield f"{where}.{name}", record_protocol(value)
+        elif isinstance(value, Mapping):
+            yield from _records_within(value, f"{where}.{name}")
 
 
 def _of_record(record: Mapping[str, Any], common: Mapping[str, Any]) -> str:

@@ -4,6 +4,12 @@
       "schema_version": 1,
       "metrics": {"fd_<extractor>": record, "kd_<extractor>": record, "precision": record,
                   "recall": record, "density": record, "coverage": record},
+      "per_finding": {finding: {"kd": record, "mmd": record, "nearest_share": record,
+                                "precision", "recall", "coverage": record, "n_real",
+                                "patients_real", "n_synthetic", "p", "p_holm",
+                                "withheld": {what: why}}},
+      "per_subgroup": {column: {value: the same}},
+      "subgroup_gaps": {column: {"worst", "best", "value", "ci", "p", "pairs"}},
       "label_fidelity": fidelity | null,         judged by a classifier trained on real images
       "label_fidelity_before": fidelity | null,  the same judge on the base weights' images
       "memorization": {"auc": record, "share_closer": record, "quantiles": {...}, "pairs": [...]},
@@ -22,7 +28,10 @@
                                    "detected", "detected_ci", "real_detected",
                                    "real_detected_ci"}}}   see ``metrics.label_fidelity``
     arm       {"macro_auroc", "ci", "n_train", "delta", "delta_ci",
-               "findings": {name: {"auroc", "ci", "n_positive", "n_negative", "delta", "delta_ci"}}}
+               "macro_auprc", "macro_ece", "macro_brier", "recovered", "steps", "candidates",
+               "learning_rates", "worst_group", "underdiagnosis",   see ``metrics.utility_groups``
+               "findings": {name: {"auroc", "ci", "n_positive", "n_negative", "delta", "delta_ci",
+                                   "auprc", "ece", "brier", "p_seeds", "p", "p_holm"}}}
 
 Intervals are at 95 %. A value of null is explained by ``note`` or in ``not_computed``.
 """
@@ -49,6 +58,8 @@ class Estimate:
         ci: its 95 % interval; None where withheld, and then ``note`` says why.
         estimator: how value and interval were made.
         note: what a reader must know.
+        without: the statistic with each jackknife block left out: two runs that share their real
+            images differ by less than their errors apart would say.
     """
 
     value: float
@@ -56,6 +67,7 @@ class Estimate:
     ci: Interval | None
     estimator: str
     note: str = ""
+    without: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -80,6 +92,7 @@ class Record:
 
     ``details`` holds what belongs to one metric alone: a p-value, a cross-check, pairs.
     ``fingerprint`` is a hash of all that must be equal to compare it (``metrics.protocol``).
+    ``without`` is that of ``Estimate``.
     """
 
     value: float | None
@@ -99,12 +112,14 @@ class Record:
     versions: Mapping[str, str] = field(default_factory=dict)
     details: Mapping[str, Any] = field(default_factory=dict)
     fingerprint: str = ""
+    without: tuple[float, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """The record as JSON types; ``details`` and ``fingerprint`` only where there are any."""
+        """The record as JSON types; parts that few have only where there are any."""
         value = asdict(self)
         value["ci"] = list(self.ci) if self.ci is not None else None
-        for name in ("details", "fingerprint"):
+        value["without"] = list(self.without)
+        for name in ("details", "fingerprint", "without"):
             if not value[name]:
                 del value[name]
         return value
@@ -136,6 +151,7 @@ def recorded(
         note=estimate.note,
         versions=versions(),
         details=details or {},
+        without=estimate.without,
     )
 
 
@@ -161,12 +177,18 @@ class Scores:
     warnings: tuple[str, ...]
     provenance: Mapping[str, Any]
     protocol: Mapping[str, Any] = field(default_factory=dict)
+    per_finding: Mapping[str, Any] = field(default_factory=dict)
+    per_subgroup: Mapping[str, Any] = field(default_factory=dict)
+    subgroup_gaps: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """JSON types only, in the order that this module documents."""
         return {
             "schema_version": SCHEMA_VERSION,
             "metrics": {name: record.to_json() for name, record in self.metrics.items()},
+            "per_finding": dict(self.per_finding),
+            "per_subgroup": dict(self.per_subgroup),
+            "subgroup_gaps": dict(self.subgroup_gaps),
             "label_fidelity": self.label_fidelity,
             "label_fidelity_before": self.label_fidelity_before,
             "memorization": self.memorization,

@@ -26,7 +26,9 @@ from metrics.report_tables import (
     fidelity_rows,
     headline,
     utility_arms,
+    utility_choice,
     utility_dots,
+    utility_more,
     utility_rows,
 )
 from metrics.report_training import training
@@ -187,6 +189,8 @@ def _utility(scores: Scores) -> dict[str, Any]:
     return {
         "rows": rows,
         "arms": [(words(n), count(part(arms, n).get("n_train"))) for n in utility_arms(scores)],
+        "more": utility_more(scores),
+        "choice": utility_choice(scores),
         "facts": {key: count(found.get(key)) for key in ("n_test", "n_test_patients", "steps")},
         "chart": dot_chart(dots, name="utility", title=title, about="1: every finding recognised")
         if dots

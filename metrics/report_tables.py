@@ -44,6 +44,9 @@ _NAMES = {
 }
 
 
+_LEVEL = 0.05  # of the family of findings
+
+
 @dataclass(frozen=True)
 class HeadlineRow:
     """One score, as text."""
@@ -92,6 +95,22 @@ class UtilityRow:
     name: str
     n: str
     cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class UtilityArm:
+    """An arm's other scores, as text."""
+
+    name: str
+    auprc: str
+    ece: str
+    brier: str
+    changed: str
+    worst: str
+    group: str
+    missed: str
+    gap: str
+    between: str
 
 
 def headline(scores: Scores) -> tuple[HeadlineRow, ...]:
@@ -302,6 +321,46 @@ def _cell(record: Scores, key: str) -> Cell:
         "" if not delta else number(delta, 3, sign=True),
         "" if not delta else interval(record.get("delta_ci"), 3, sign=True),
     )
+
+
+def utility_more(scores: Scores) -> tuple[UtilityArm, ...]:
+    """What else an arm is worth, one row an arm; none where the scores do not hold it."""
+    arms = part(scores, "utility", "arms")
+    named = [(name, part(arms, name)) for name in utility_arms(scores)]
+    return tuple(
+        _utility_arm(name, arm) for name, arm in named if finite(arm.get("macro_auprc")) is not None
+    )
+
+
+def _utility_arm(name: str, arm: Scores) -> UtilityArm:
+    worst, missed = part(arm, "worst_group"), part(arm, "underdiagnosis")
+    gaps = {key: part(missed, "by", key) for key in part(missed, "by")}
+    widest = max(gaps, key=lambda key: finite(gaps[key].get("gap")) or 0.0, default="")
+    gap = gaps.get(widest, {})
+    tested = [part(arm, "findings", key) for key in part(arm, "findings")]
+    p = [value for one in tested if (value := finite(one.get("p_holm"))) is not None]
+    return UtilityArm(
+        name=words(name),
+        auprc=number(arm.get("macro_auprc")),
+        ece=number(arm.get("macro_ece")),
+        brier=number(arm.get("macro_brier")),
+        changed=f"{sum(value < _LEVEL for value in p)} of {len(p)}" if p else NONE,
+        worst=number(worst.get("auroc")),
+        group=f"{words(str(worst['attribute']))} {worst['group']}" if worst else "",
+        missed=number(missed.get("rate")),
+        gap=number(gap.get("gap")),
+        between=f"{words(widest)} {gap['worst']} and {gap['best']}" if gap else "",
+    )
+
+
+def utility_choice(scores: Scores) -> str:
+    """Who stopped and chose the classifiers, as a sentence."""
+    found = part(scores, "utility")
+    source = str(found.get("validation") or "")
+    if not source or source.startswith("none"):
+        return ""
+    looked = count(found.get("n_validation"))
+    return f"Training was stopped by {looked} real images of other patients ({source})."
 
 
 def utility_dots(scores: Scores) -> tuple[Dots, ...]:

@@ -1,50 +1,35 @@
 """Downstream utility: is a classifier better for having the synthetic images?
 
-Three arms (real only, real + synthetic, synthetic only) train the same network for the same number
-of gradient steps from the same seeds, and are tested on held-out *real* patients. Equal epochs
-would give the larger arm more steps and credit them to the synthetic images.
+Every arm trains the same network for the same number of gradient steps from the same seeds with
+the same search, is stopped and chosen by the same real validation patients, and is tested on
+held-out *real* patients:
+
+    real                  real images alone: what the others are compared with
+    real+synthetic        all synthetic images beside them
+    real+<a>x synthetic   part of them, a share of the real count, for each of ``alphas``
+    synthetic             synthetic images alone
+    synthetic-then-real   half the steps on synthetic images, the rest on real ones
+    real+augmented        as many altered copies of real images in place of the synthetic ones
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
-from multiprocessing import get_context
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
-
-from metrics.arrays import Floats
-from metrics.finding_auroc import finding_draws, finding_table, macro_columns, macro_draws
 from metrics.ingest import ImageSet
-from metrics.intervals import auroc, percentile_interval, resampling_weights
+from metrics.intervals import resampling_weights
+from metrics.utility_arms import Arm, Labelled, Trainer, arms_of
+from metrics.utility_fit import Job, Material, Outcome, outcomes
+from metrics.utility_groups import members
+from metrics.utility_held_out import Parts, held_out
+from metrics.utility_leak import refuse_leak
+from metrics.utility_scores import Bench, arm_scores, judged, seed_picks
 from synth.config.schema import UtilitySection
-from synth.cores import usable_cores
-from synth.errors import SynthError
-from synth.extractors.classifier import fit_classifier, one_thread
+from synth.errors import UsageError
 from synth.progress import Progress, Silent
-from synth.seeding import numpy_rng
 
-_WORTH_PROCESSES = 10_000  # images shown in all, about as long as starting the processes
-ARMS = ("real", "real+synthetic", "synthetic")
-
-
-@dataclass(frozen=True)
-class _Job:
-    """One classifier to train and test; sent to a worker process."""
-
-    arm: str
-    seed: int
-    images: Tensor
-    labels: Floats
-    findings: tuple[str, ...]
-    test: Tensor
-    settings: UtilitySection
-    image_size: int
+__all__ = ["downstream_utility", "refuse_leak"]
 
 
 def downstream_utility(
@@ -57,19 +42,24 @@ def downstream_utility(
     image_size: int,
     resamples: int = 1000,
     seed: int = 0,
+    device: str = "cpu",
+    trainer: Trainer | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Train and test the three arms.
+    """Train and test the arms.
 
     Args:
         real: real training images.
         synthetic: synthetic images with their conditioned labels.
-        test: held-out real images.
+        test: held-out real images; those of its validation split only stop and choose. Without
+            such, 15 % of the training patients are set aside for that.
         findings: what to classify; each needs both values in ``real``.
-        settings: steps, seeds and batch, the same for every arm.
-        image_size: side of the classifier's input in pixels.
+        settings: arms, steps, seeds, batch and search, the same for every arm.
+        image_size: side of the embedded classifier's input in pixels.
         resamples: of test patients, for intervals.
         seed: of the seeds.
+        device: a torch device name; on ``cpu`` the jobs share the cores.
+        trainer: in place of the one that the settings name.
         progress: told of every classifier finished.
 
     Returns:
@@ -77,181 +67,121 @@ def downstream_utility(
 
     Raises:
         SynthError: a test patient, image or report is among the training images.
+        UsageError: several learning rates, and no patients to choose between them.
     """
     refuse_leak(real, test)
     refuse_leak(synthetic, test)
     progress = progress or Silent()
-    arms = _arms(real, synthetic, tuple(findings))
-    jobs = [
-        _Job(
-            arm, seed + number, images, labels, tuple(findings), test.image_u8, settings, image_size
-        )
-        for arm, (images, labels) in arms.items()
-        for number in range(settings.seeds)
-    ]
-    found: dict[str, list[NDArray[np.float32]]] = {arm: [] for arm in arms}
-    for done, (job, probabilities) in enumerate(zip(jobs, _trained(jobs), strict=True), 1):
-        found[job.arm].append(probabilities)
-        progress.update(done, len(jobs), f"classifier on {job.arm}")
-    truth = test.columns(findings)
-    weights = resampling_weights(len(test), test.groups, resamples=resamples, seed=seed)
-    picks = _seed_picks(settings.seeds, resamples, seed)
+    parts = _parts(real, test, tuple(findings), settings, seed)
+    material = _material(parts, synthetic, tuple(findings), settings, image_size, device)
+    arms, left_out = arms_of(
+        settings.arms,
+        settings.alphas,
+        n_real=len(material.real),
+        n_synthetic=len(material.synthetic),
+    )
+    jobs = [Job(arm, seed + number, material) for arm in arms for number in range(settings.seeds)]
+    found: dict[str, list[Outcome]] = {arm.name: [] for arm in arms}
+    for done, (job, outcome) in enumerate(zip(jobs, outcomes(jobs, trainer), strict=True), 1):
+        found[job.arm.name].append(outcome)
+        progress.update(done, len(jobs), f"classifier on {job.arm.name}")
     return {
         "steps": settings.steps,
         "seeds": settings.seeds,
         "batch": settings.batch,
-        "n_test": len(test),
-        "n_test_patients": len(set(test.groups or test.ids)),
-        "arms": {
-            arm: _arm(found[arm], found["real"], truth, tuple(findings), weights, picks)
-            | {"n_train": len(arms[arm][0])}
-            for arm in arms
-        },
+        "network": settings.network,
+        "learning_rates": list(settings.learning_rates),
+        "early_stopping": material.validation is not None and settings.early_stopping,
+        "validation": parts.source,
+        "n_validation": 0 if parts.validation is None else len(parts.validation),
+        "n_test": len(parts.test),
+        "n_test_patients": len(set(parts.test.groups or parts.test.ids)),
+        "arms": _scored(arms, found, _bench(parts, tuple(findings), settings, resamples, seed)),
+        "curve": _curve(arms, material),
+        "not_trained": left_out,
     }
 
 
-def refuse_leak(train: ImageSet, test: ImageSet) -> None:
-    """Stop when a patient, an image or a source report is on both sides.
-
-    Patients are compared where both sides know them; images by their grey levels, since two plain
-    folders may well use the same file names for different images.
-
-    Raises:
-        SynthError: naming what is shared, and how many.
-    """
-    shared = {
-        "patients": set(train.groups or ()) & set(test.groups or ()),
-        "images": train.digests & test.digests,
-        "source reports": train.sources & set(test.ids),
-    }
-    for kind, both in shared.items():
-        if both:
-            raise SynthError(
-                f"test {kind} are among the training images, so scores would mean nothing",
-                where=train.folder,
-                got=f"{len(both)} shared {kind}, with {test.folder}",
-                expected="none",
-                fix="Use a dataset with patient-disjoint splits, as `synth prepare` makes.",
-            )
-
-
-def _arms(
-    real: ImageSet, synthetic: ImageSet, findings: tuple[str, ...]
-) -> dict[str, tuple[Tensor, Floats]]:
-    one, two = real.columns(findings), synthetic.columns(findings)
-    both = torch.cat([real.image_u8, synthetic.image_u8]), np.concatenate([one, two])
-    return {
-        "real": (real.image_u8, one),
-        "real+synthetic": both,
-        "synthetic": (synthetic.image_u8, two),
-    }
-
-
-def _trained(jobs: Sequence[_Job]) -> Iterator[NDArray[np.float32]]:
-    """Each job on one thread, one job a core: the same bits on any machine."""
-    workers = min(len(jobs), usable_cores())
-    presentations = sum(job.settings.steps * job.settings.batch for job in jobs)
-    if workers <= 1 or presentations < _WORTH_PROCESSES:
-        yield from map(_train, jobs)
-        return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        yield from pool.map(_train, jobs)
-
-
-def _train(job: _Job) -> NDArray[np.float32]:
-    with one_thread():
-        classifier = fit_classifier(
-            job.images,
-            job.labels,
-            findings=job.findings,
-            steps=job.settings.steps,
-            batch=job.settings.batch,
-            seed=job.seed,
-            image_size=job.image_size,
+def _parts(
+    real: ImageSet, test: ImageSet, findings: tuple[str, ...], settings: UtilitySection, seed: int
+) -> Parts:
+    if not settings.early_stopping and len(settings.learning_rates) < 2:
+        return Parts(real, None, test, "none: nothing is stopped early or searched")
+    parts = held_out(real, test, findings=findings, seed=seed)
+    if parts.validation is None and len(settings.learning_rates) > 1:
+        raise UsageError(
+            "no real validation patients to choose a learning rate by",
+            where="metrics.utility.learning_rates",
+            got=f"{len(settings.learning_rates)} rates, {parts.source.removeprefix('none: ')}",
+            fix="Give one learning rate, or more labelled patients.",
         )
-        return classifier.probabilities(job.test)
+    return parts
 
 
-def _arm(
-    runs: Sequence[NDArray[np.float32]],
-    baseline: Sequence[NDArray[np.float32]],
-    truth: Floats,
+def _material(
+    parts: Parts,
+    synthetic: ImageSet,
     findings: tuple[str, ...],
-    weights: Floats,
-    picks: Floats,
-) -> dict[str, Any]:
-    columns = macro_columns(truth)
-    draws = _over_seeds([macro_draws(run, truth, columns, weights) for run in runs], picks)
-    base_draws = _over_seeds([macro_draws(run, truth, columns, weights) for run in baseline], picks)
-    value, base = _macro(runs, truth, columns), _macro(baseline, truth, columns)
-    every = range(len(findings))
-    per = _over_seeds([finding_draws(run, truth, every, weights) for run in runs], picks)
-    base_per = _over_seeds([finding_draws(run, truth, every, weights) for run in baseline], picks)
-    tables = [finding_table(run, truth, findings) for run in runs]
-    base_tables = [finding_table(run, truth, findings) for run in baseline]
-    return {
-        "macro_auroc": value,
-        "ci": _interval(draws),
-        "delta": None if value is None or base is None else value - base,
-        "delta_ci": _interval(draws - base_draws),
-        "findings": {
-            name: _finding(name, tables, base_tables, per[column], base_per[column])
-            for column, name in enumerate(findings)
-        },
-    }
+    settings: UtilitySection,
+    image_size: int,
+    device: str,
+) -> Material:
+    def labelled(images: ImageSet) -> Labelled:
+        return Labelled(images.image_u8, images.columns(findings))
 
-
-def _seed_picks(seeds: int, resamples: int, seed: int) -> Floats:
-    """How much each training seed weighs in each resample: [seeds, resamples], columns sum to 1.
-
-    Seeds are resampled together with patients, so that an interval holds the luck of training too.
-    """
-    rng = numpy_rng("metrics", "utility-seeds", seed)
-    counts = rng.multinomial(seeds, np.full(seeds, 1.0 / seeds), size=resamples)
-    return np.asarray(counts.T / seeds, dtype=np.float64)
-
-
-def _over_seeds(draws: Sequence[Floats], picks: Floats) -> Floats:
-    """Mean over seeds of [..., resamples] draws, weighted by ``picks``."""
-    total: Floats = sum(
-        (weight * one for weight, one in zip(picks, draws, strict=True)),
-        start=np.zeros_like(draws[0]),
+    return Material(
+        real=labelled(parts.train),
+        synthetic=labelled(synthetic),
+        validation=None if parts.validation is None else labelled(parts.validation),
+        test=parts.test.image_u8,
+        findings=findings,
+        settings=settings,
+        image_size=image_size,
+        device=device,
     )
-    return total
 
 
-def _macro(
-    runs: Sequence[NDArray[np.float32]], truth: Floats, columns: Sequence[int]
-) -> float | None:
-    """Mean over seeds and findings."""
-    values = []
-    for run in runs:
-        for column in columns:
-            known = np.isfinite(truth[:, column])
-            values.append(auroc(truth[known, column], run[known, column]))
-    return float(np.mean(values)) if values else None
+def _bench(
+    parts: Parts, findings: tuple[str, ...], settings: UtilitySection, resamples: int, seed: int
+) -> Bench:
+    test = parts.test
+    return Bench(
+        truth=test.columns(findings),
+        findings=findings,
+        patients=test.groups,
+        groups=dict(members(test)),
+        weights=resampling_weights(len(test), test.groups, resamples=resamples, seed=seed),
+        picks=seed_picks(settings.seeds, resamples, seed),
+        validation=None if parts.validation is None else parts.validation.columns(findings),
+    )
 
 
-def _finding(
-    name: str,
-    tables: Sequence[dict[str, dict[str, Any]]],
-    base_tables: Sequence[dict[str, dict[str, Any]]],
-    draws: Floats,
-    base_draws: Floats,
-) -> dict[str, Any]:
-    first = tables[0][name]
-    if first["auroc"] is None:
-        return first | {"delta": None, "delta_ci": None}
-    value = float(np.mean([table[name]["auroc"] for table in tables]))
-    base = float(np.mean([table[name]["auroc"] for table in base_tables]))
-    return first | {
-        "auroc": value,
-        "ci": _interval(draws),
-        "delta": value - base,
-        "delta_ci": _interval(draws - base_draws),
+def _scored(
+    arms: Sequence[Arm], found: dict[str, list[Outcome]], bench: Bench
+) -> dict[str, dict[str, Any]]:
+    said = {
+        name: judged([one.test for one in runs], [one.validation for one in runs], bench)
+        for name, runs in found.items()
+    }
+    base = said[arms[0].name]
+    return {
+        arm.name: arm_scores(said[arm.name], base, bench)
+        | {
+            "n_train": found[arm.name][0].n_train,
+            "steps": found[arm.name][0].steps,
+            "candidates": found[arm.name][0].candidates,
+            "learning_rates": [one.learning_rate for one in found[arm.name]],
+        }
+        for arm in arms
     }
 
 
-def _interval(draws: Floats) -> list[float] | None:
-    interval = percentile_interval(draws)
-    return None if interval is None else list(interval)
+def _curve(arms: Sequence[Arm], material: Material) -> list[dict[str, Any]]:
+    """Arms by how many synthetic images they add, as shares of the real count."""
+    shares = {"real": 0.0, "real+synthetic": len(material.synthetic) / len(material.real)}
+    points = [
+        {"alpha": share, "arm": arm.name}
+        for arm in arms
+        if (share := arm.alpha if arm.alpha is not None else shares.get(arm.name)) is not None
+    ]
+    return sorted(points, key=lambda point: float(str(point["alpha"])))

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 ORDER = (  # as a user meets them
     *("demo", "prepare", "check", "train", "ema", "plan", "sample", "edit", "regenerate"),
-    *("evaluate", "report", "export", "verify", "label", "doctor"),
+    *("evaluate", "diff", "report", "export", "verify", "label", "doctor"),
 )
 
 app = typer.Typer(
@@ -57,6 +57,7 @@ def main() -> None:
     from synth.cli import (  # noqa: F401  each adds its own
         data,
         demo,
+        diff,
         doctor,
         edit,
         export,

@@ -10,11 +10,11 @@ import typer
 from typer.core import TyperCommand
 
 from synth.cli.app import Json, Traceback, session
-from synth.cli.tables import number, table
+from synth.cli.diff import First, Out, Second, compared
+from synth.cli.tables import table
 from synth.errors import SynthError
 
 if TYPE_CHECKING:
-    from metrics.compare import Comparison
     from metrics.extractor_check import Finding
 
 more = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -81,38 +81,14 @@ def _checks(found: list[Finding]) -> Any:
 
 @more.command(epilog="Example: synth evaluate compare run-a run-b")
 def compare(
-    first: Annotated[Path, typer.Argument(metavar="RUN", help="A run, or its scores.json.")],
-    second: Annotated[Path, typer.Argument(metavar="RUN", help="Another one.")],
+    first: First,
+    second: Second,
+    out: Out = None,
     as_json: Json = False,
     show_traceback: Traceback = False,
 ) -> None:
-    """Compare two evaluations; refused where they were not scored in the same way."""
-    with session(as_json=as_json, show_traceback=show_traceback) as terminal:
-        from metrics.compare import compare as run
-        from synth.cli.score import find_scores, read_scores
-
-        one, two = (
-            read_scores(path if path.is_file() else find_scores(path)) for path in (first, second)
-        )
-        found = run(one, two)
-        terminal.answer(found.to_json(), _compared(found))
-
-
-def _compared(found: Comparison) -> list[Any]:
-    rows = [
-        (
-            row.name,
-            number(row.first),
-            number(row.second),
-            number(row.difference),
-            "–" if row.ci is None else f"{number(row.ci[0])} – {number(row.ci[1])}",
-            row.better,
-        )
-        for row in found.rows
-    ]
-    headers = ("metric", "first", "second", "difference", "95 % interval", "better")
-    only = [f"only in one run: {name}" for name in found.only_in_one]
-    return [table("Second against first", headers, rows), *only, *found.notes]
+    """Compare two evaluations; the same as ``synth diff``."""
+    compared(first, second, out, as_json=as_json, show_traceback=show_traceback)
 
 
 @more.command(epilog="Example: synth evaluate features shard-3 --extractor pixel --out 3.npz")

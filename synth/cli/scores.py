@@ -18,6 +18,8 @@ def score_tables(scores: Record) -> list[RenderableType]:
     tables: list[RenderableType] = []
     if metrics := _record(scores, "metrics"):
         tables.append(_fidelity(metrics))
+    if groups := _groups(scores):
+        tables.append(groups)
     if findings := _record(_record(scores, "label_fidelity"), "findings"):
         tables.append(_label_fidelity(scores, findings))
     if arms := _record(_record(scores, "utility"), "arms"):
@@ -39,6 +41,32 @@ def _fidelity(metrics: Record) -> RenderableType:
         rows.append((name, value, interval(record.get("ci")), counts, same, real))
     headers = ("metric", "value", "95 % interval", "N real / synthetic", "at floor's N", "floor")
     return table("Fidelity and diversity; floor: real against real", headers, rows)
+
+
+def _groups(scores: Record) -> RenderableType | None:
+    """Kernel distance of each finding and subgroup; p is corrected for how many there are."""
+    held = dict(_record(scores, "per_finding"))
+    columns = _record(scores, "per_subgroup")
+    for column in columns:
+        values = _record(columns, column)
+        held |= {f"{column} {value}": values[value] for value in values}
+    rows = []
+    for name in held:
+        group = _record(held, name)
+        kernel, share = _record(group, "kd"), _record(group, "nearest_share")
+        rows.append(
+            (
+                name,
+                number(kernel.get("value")),
+                interval(kernel.get("ci")),
+                number(_record(kernel, "floor").get("value")),
+                number(group.get("p_holm")),
+                number(share.get("value")),
+                f"{number(group.get('n_real'))} / {number(group.get('n_synthetic'))}",
+            )
+        )
+    headers = ("group", "kernel distance", "95 % interval", "floor", "p (Holm)", "nearest", "N")
+    return table("Per finding and subgroup", headers, rows) if rows else None
 
 
 def _label_fidelity(scores: Record, findings: Record) -> RenderableType:

@@ -8,7 +8,7 @@ needs one integer.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
@@ -299,12 +299,30 @@ class SampleSection(Section):
         return self
 
 
+UtilityArm = Literal["real", "real+synthetic", "synthetic", "synthetic-then-real", "real+augmented"]
+
+
 class UtilitySection(Section):
     """Downstream utility: classifiers trained on real, mixed and synthetic images."""
 
     steps: PositiveInt = 500  # gradient steps, the same in every arm
     seeds: PositiveInt = 2
     batch: PositiveInt = 32
+    arms: tuple[UtilityArm, ...] = (
+        "real",
+        "real+synthetic",
+        "synthetic",
+        "synthetic-then-real",
+        "real+augmented",
+    )
+    # Further arms of real + part of the synthetic images, as shares of the real count.
+    alphas: tuple[Annotated[float, Field(gt=0)], ...] = ()
+    # Searched on real validation patients, in every arm alike; empty: the network's own rate.
+    learning_rates: tuple[Annotated[float, Field(gt=0)], ...] = ()
+    early_stopping: bool = True  # keep the weights that score best on real validation patients
+    finetune_share: float = Field(0.5, gt=0, lt=1)  # of the steps, in synthetic-then-real
+    flips: bool = False  # mirror images in real+augmented; laterality is a label in a chest
+    network: str = "builtin"  # or the folder of a transformers image model
 
 
 class MetricsSection(Section):

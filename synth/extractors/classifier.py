@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,7 @@ _LEARNING_RATE = 4e-3
 _WEIGHT_DECAY = 1e-2
 _KEY = "classifier"
 _SLICE = 128  # images a forward pass
+_LOOKS = 8  # how often a fit is judged on the way
 _LEAST_SCHEDULE = 8  # steps; a one-cycle schedule of four divides by zero
 
 
@@ -165,6 +167,9 @@ def fit_classifier(
     seed: int = 0,
     image_size: int = 80,
     device: str = "cpu",
+    learning_rate: float | None = None,
+    start: Classifier | None = None,
+    judged: Callable[[FindingNet], float] | None = None,
 ) -> Classifier:
     """Fit a judge by masked binary cross-entropy on batches in which rare findings are raised.
 
@@ -178,6 +183,10 @@ def fit_classifier(
         seed: initial weights, order and augmentation all follow from it.
         image_size: side of the network's input in pixels.
         device: a torch device name.
+        learning_rate: of the peak; None: the one that suits this network.
+        start: a classifier of the same findings to go on from, in place of initial weights.
+        judged: scores the network, higher is better, several times on the way; the weights with
+            the highest score are kept, the later ones of equals. None keeps the last.
 
     Raises:
         SynthError: shapes disagree, or no finding has both a positive and a negative image.
@@ -185,12 +194,14 @@ def fit_classifier(
     truth, known = _targets(image_u8, labels, findings)
     images = _resized(image_u8, image_size)
     network = _build(len(findings), seed).to(device)
-    optimizer = torch.optim.AdamW(
-        network.parameters(), lr=_LEARNING_RATE, weight_decay=_WEIGHT_DECAY
-    )
+    if start is not None:
+        network.load_state_dict(start.network.state_dict())
+    rate = learning_rate or _LEARNING_RATE
+    optimizer = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=_WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, _LEARNING_RATE, total_steps=max(steps, _LEAST_SCHEDULE), pct_start=0.25
+        optimizer, rate, total_steps=max(steps, _LEAST_SCHEDULE), pct_start=0.25
     )
+    best = _Best(judged, steps)
     order = _balanced_order(truth.numpy(), known.numpy(), batch=batch, seed=seed)
     network.train()
     for step in range(steps):
@@ -203,8 +214,37 @@ def fit_classifier(
         loss.backward()
         optimizer.step()
         schedule.step()
+        best.look(network, step + 1)
+    best.restore(network)
     _standardize(network, images)
     return _fitted(network, tuple(findings), image_size)
+
+
+class _Best:
+    """The weights that were judged best on the way."""
+
+    def __init__(self, judged: Callable[[FindingNet], float] | None, steps: int) -> None:
+        self._judged = judged
+        self._steps = {-(-steps * look // _LOOKS) for look in range(1, _LOOKS + 1)}
+        self._score = -math.inf
+        self._weights: dict[str, Tensor] = {}
+
+    def look(self, network: FindingNet, step: int) -> None:
+        """Judge the network after some of its steps, the last among them."""
+        if self._judged is None or step not in self._steps:
+            return
+        network.eval()
+        with torch.no_grad():
+            score = self._judged(network)
+        network.train()
+        if score >= self._score:
+            self._score = score
+            self._weights = {name: value.clone() for name, value in network.state_dict().items()}
+
+    def restore(self, network: FindingNet) -> None:
+        """Give the network the best weights back, where there was a judge."""
+        if self._weights:
+            network.load_state_dict(self._weights)
 
 
 @contextmanager

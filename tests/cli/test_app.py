@@ -11,7 +11,7 @@ from synth.errors import Interrupted, SynthError, Unavailable, UsageError
 
 COMMANDS = [
     *("demo", "prepare", "check", "train", "plan", "sample"),
-    *("evaluate", "report", "export", "verify", "label", "doctor"),
+    *("evaluate", "diff", "report", "export", "verify", "label", "doctor"),
 ]
 
 

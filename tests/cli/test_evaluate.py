@@ -61,9 +61,31 @@ def test_compare_runs_and_refuse(synth, sets):
     code, out, _ = synth("evaluate", "compare", sets / "1", sets / "2" / "scores.json", "--json")
     assert code == 0
     assert json.loads(out)["rows"][0]["difference"] == 0.0
-    code, _, err = synth("evaluate", "compare", sets / "1", sets / "3")
+    for command in (("evaluate", "compare"), ("diff",)):
+        code, _, err = synth(*command, sets / "1", sets / "3")
+        assert code == 1
+        assert "settings.seed: 0 and 1" in " ".join(err.split())
+
+
+def test_diff_shows_a_table_and_writes_markdown(synth, sets):
+    base = ("evaluate", "--real", sets / "a", "--metrics", "kd,prdc", "--extractor", "pixel")
+    for name in ("a", "b"):
+        synth(*base, "--synthetic", sets / name, "--out", sets / f"run-{name}", *FAST)
+    page = sets / "diff.md"
+    code, out, _ = synth("diff", sets / "run-a", sets / "run-b", "--out", page)
+    assert code == 0
+    assert "kd_pixel" in out
+    lines = page.read_text().splitlines()
+    assert lines[0].startswith("# ")
+    (row,) = [line for line in lines if line.startswith("| kd_pixel |")]
+    assert row.count("|") == 9
+    assert " yes |" in row
+    code, out, _ = synth("diff", sets / "run-a", sets / "run-b", "--json")
+    (record,) = [row for row in json.loads(out)["rows"] if row["name"] == "kd_pixel"]
+    assert record["paired"]
+    code, _, err = synth("diff", sets / "run-a", sets / "nowhere")
     assert code == 1
-    assert "settings.seed: 0 and 1" in " ".join(err.split())
+    assert "no scores.json" in " ".join(err.split())
 
 
 def test_doctor_says_what_it_found(synth, sets):

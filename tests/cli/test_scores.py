@@ -78,3 +78,13 @@ def test_no_before(scores):
 
 def test_nonsense_is_not_an_error():
     assert score_tables({"metrics": [1], "label_fidelity": 3, "warnings": "x"}) == []
+
+
+def test_findings_and_subgroups_have_a_table_of_their_own() -> None:
+    kernel = {"value": 0.1234, "ci": [0.1, 0.2], "floor": {"value": 0.01}}
+    group = {"kd": kernel, "p_holm": 0.04, "n_real": 30, "n_synthetic": 20}
+    scores = {"per_finding": {"edema": group}, "per_subgroup": {"sex": {"F": group}}}
+    (found,) = score_tables(scores)
+    assert list(found.columns[0].cells) == ["edema", "sex F"]
+    assert list(found.columns[4].cells) == ["0.040", "0.040"]
+    assert list(found.columns[6].cells) == ["30 / 20", "30 / 20"]

@@ -12,6 +12,7 @@ from numpy.random import RandomState
 from scipy.stats import mannwhitneyu
 
 from metrics import authenticity, copy_rate, data_copying, mifid, nearest_neighbour_auc
+from metrics.memorization import memorization
 from metrics.records import Record
 from synth.errors import SynthError
 
@@ -240,3 +241,61 @@ def test_rotation_and_order_do_not_matter(name: str) -> None:
         turned = measure(**{side: rows @ rotation for side, rows in sets.items()}, **settings)
         assert turned.value == pytest.approx(plain.value, rel=1e-6)
     assert measure(**sets, **settings) == plain
+
+
+# memorization, patients as units
+
+
+def _clustered(seed: int, patients: int = 40, images: int = 3) -> dict[str, Any]:
+    """Honest synthetic rows; held-out rows in tight clusters of one patient."""
+    stream = RandomState(seed)
+    train, synthetic = stream.randn(200, 6), stream.randn(100, 6)
+    person = np.repeat(stream.randn(patients, 6), images, axis=0)
+    held_out = np.sqrt(0.9) * person + np.sqrt(0.1) * stream.randn(*person.shape)
+    return {
+        "train": train,
+        "held_out": held_out,
+        "synthetic": synthetic,
+        "held_out_groups": [f"p{row // images}" for row in range(len(held_out))],
+    }
+
+
+def test_memorization_intervals_cover_what_honest_sets_expect_when_patients_repeat() -> None:
+    area, share, naive = 0, 0, 0
+    for seed in range(200):
+        sets = _clustered(seed)
+        found = memorization(**sets, resamples=200, seed=seed)
+        alone = memorization(**(sets | {"held_out_groups": None}), resamples=20)
+        assert found.auc.value == alone.auc.value
+        area += _inside(0.5, found.auc.ci)
+        naive += _inside(0.5, alone.auc.ci)
+        share += _inside(0.01, found.share_closer.ci)
+    assert area >= 184  # at least 90 %, by more than two standard errors of 200 trials at 95 %
+    assert share >= 180
+    assert naive < area
+
+
+def test_memorization_of_copies_is_certain_and_of_one_patient_has_no_interval() -> None:
+    sets = _clustered(0)
+    copies = memorization(**(sets | {"synthetic": sets["train"][:50]}))
+    assert copies.auc.value == copies.share_closer.value == 1.0
+    assert copies.auc.ci is not None
+    assert 0.5 < copies.auc.ci[0] < copies.auc.ci[1] == 1.0
+    assert copies.share_closer.ci is not None
+    assert 0.8 < copies.share_closer.ci[0] < copies.share_closer.ci[1] == 1.0
+    alone = memorization(**(sets | {"held_out_groups": ["p"] * len(sets["held_out"])}))
+    assert alone.auc.ci is None
+    assert "too few patients" in alone.auc.note
+
+
+def test_memorization_resamples_by_its_seed_alone() -> None:
+    sets = _clustered(1)
+    one, again, other = (memorization(**sets, resamples=50, seed=seed) for seed in (0, 0, 1))
+    assert one.share_closer == again.share_closer
+    assert one.share_closer.se != other.share_closer.se
+    assert one.share_closer.value == other.share_closer.value
+
+
+def _inside(value: float, interval: tuple[float, float] | None) -> bool:
+    assert interval is not None
+    return interval[0] <= value <= interval[1]

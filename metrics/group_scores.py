@@ -1,0 +1,237 @@
+"""Scores of one group of images, a finding or a subgroup, with tests that hold at small N.
+
+Kernel distance is the primary number: unbiased at any N. The permutation p-value takes one image
+of each patient, so that the sides are exchangeable, and is exact. Shares of neighbours depend on N
+and need more images. Below the stated least numbers a score is withheld, with the reason.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metrics.arrays import Floats, equal_sizes
+from metrics.distances import MEANINGS, ExtractorFacts, Features
+from metrics.floor import real_floor
+from metrics.groups import Group, GroupScores, Sides
+from metrics.kernel import kernel_distance, kernel_estimate
+from metrics.mmd import mmd_rbf
+from metrics.multiplicity import holm_by_name
+from metrics.nearest_share import nearest_share
+from metrics.prdc import expected_coverage, prdc_estimates
+from metrics.records import Missing, Record, recorded
+from metrics.squared import centred_tiles
+from synth.errors import SynthError
+from synth.seeding import numpy_rng
+
+LEAST = 10  # images, and real patients, below which nothing is said of a group
+LEAST_SHARES = 20  # images a side below which shares of neighbours say little
+_MOST = 500  # images a side in a permutation test: its cost grows with their square
+_SCALE_ROWS = 1000  # images that the kernels' widths are taken from
+_DRAWS, _MOST_DRAWS = 999, 9999
+_SHARES = ("precision", "recall", "coverage")
+
+
+def scores_of_groups(
+    groups: list[Group], sides: Sides, *, what: str
+) -> tuple[dict[str, GroupScores], list[Missing]]:
+    """Score every group that is large enough, and correct the p-values for their number (Holm).
+
+    Args:
+        groups: rows of the features; groups may overlap.
+        sides: both sets and their features.
+        what: names the family in what is missing.
+
+    Returns:
+        Scores by the groups' names, and one entry for all groups that are too small.
+    """
+    real, synthetic, seed = sides.real_features, sides.synthetic_features, sides.seed
+    small = {group.name: why for group in groups if (why := _too_small(group, real))}
+    missing = []
+    if small:
+        listed = "; ".join(f"{name} ({why})" for name, why in small.items())
+        why = f"fewer than {LEAST} images a side or {LEAST} real patients: {listed}"
+        missing.append(Missing(what, why))
+    kept = [group for group in groups if group.name not in small]
+    if not kept:
+        return {}, missing
+    try:
+        widths = kernel_widths(real.values, synthetic.values, seed=seed)
+    except SynthError as error:
+        return {}, [*missing, Missing(what, str(error))]
+    # Holm multiplies the smallest p by the number of groups: enough draws to stay far below 5 %.
+    draws = min(_MOST_DRAWS, max(_DRAWS, 100 * len(kept) - 1))
+    found = {}
+    for group in kept:
+        own = real.take(group.real), synthetic.take(group.synthetic)
+        scores = _scores(*own, widths, draws, k=sides.k, seed=seed)
+        found[group.name] = _with_nearest(scores, group, real, synthetic, seed)
+    corrected = holm_by_name({name: scores.p for name, scores in found.items()})
+    return {
+        name: replace(
+            scores,
+            p_holm=corrected[name],
+            records={key: _of(record, sides.facts) for key, record in scores.records.items()},
+        )
+        for name, scores in found.items()
+    }, missing
+
+
+def _too_small(group: Group, real: Features) -> str:
+    one, two = len(group.real), len(group.synthetic)
+    patients = one if real.groups is None else len({real.groups[row] for row in group.real})
+    if min(one, two, patients) >= LEAST:
+        return ""
+    return f"{one} real of {patients} patients, {two} synthetic"
+
+
+def _of(record: Record, facts: ExtractorFacts) -> Record:
+    """The record with its extractor; the versions stand once, in the provenance."""
+    return replace(
+        record,
+        extractor=facts.id,
+        extractor_sha256=facts.sha256,
+        preprocessing=facts.preprocessing,
+        versions={},
+    )
+
+
+def _scores(
+    real: Features,
+    synthetic: Features,
+    widths: tuple[float, ...],
+    draws: int,
+    *,
+    k: int,
+    seed: int,
+) -> GroupScores:
+    withheld: dict[str, str] = {}
+    records = {"kd": _kernel(real, synthetic, seed)}
+    records["mmd"] = _test(real, synthetic, widths, draws, seed)
+    least = max(LEAST_SHARES, k + 1)
+    if min(len(real), len(synthetic)) >= least:
+        records |= _shares(real, synthetic, k, seed)
+    else:
+        withheld["precision, recall, coverage"] = f"fewer than {least} images a side"
+    p = records["mmd"].details["p"]
+    return GroupScores(
+        records=records,
+        p=None if p is None else float(p),
+        n_real=len(real),
+        patients_real=len(real) if real.groups is None else len(set(real.groups)),
+        n_synthetic=len(synthetic),
+        withheld=withheld,
+    )
+
+
+def _kernel(real: Features, synthetic: Features, seed: int) -> Record:
+    one, two = _double(real), _double(synthetic)
+    found = kernel_estimate(
+        real=one,
+        synthetic=two,
+        real_groups=real.groups,
+        synthetic_groups=synthetic.groups,
+        seed=seed,
+    )
+    floor = real_floor(
+        lambda a, b: kernel_distance(real=a, synthetic=b), one, two, real.groups, seed=seed
+    )
+    return recorded(
+        found,
+        n_real=len(one),
+        n_synthetic=len(two),
+        seed=seed,
+        higher_is_better=False,
+        meaning=MEANINGS["kd"],
+        floor=floor,
+    )
+
+
+def _test(
+    real: Features, synthetic: Features, widths: tuple[float, ...], draws: int, seed: int
+) -> Record:
+    """RBF-MMD and its permutation p, on one image a patient."""
+    one = _one_a_patient(real, seed, "real")
+    two = _one_a_patient(synthetic, seed, "synthetic")
+    record = mmd_rbf(
+        real=_double(one), synthetic=_double(two), bandwidths=widths, permutations=draws, seed=seed
+    )
+    return replace(record, estimator=f"{record.estimator}; one image a patient")
+
+
+def _with_nearest(
+    scores: GroupScores, group: Group, real: Features, synthetic: Features, seed: int
+) -> GroupScores:
+    known = real.take(group.known)
+    try:
+        record = nearest_share(
+            real=_double(known),
+            synthetic=_double(synthetic.take(group.synthetic)),
+            member=np.isin(group.known, group.real),
+            real_groups=known.groups,
+            seed=seed,
+        )
+    except SynthError as error:
+        withheld = {**scores.withheld, "nearest_share": error.problem}
+        return replace(scores, withheld=withheld)
+    return replace(scores, records={**scores.records, "nearest_share": record})
+
+
+def _one_a_patient(features: Features, seed: int, side: str) -> Features:
+    """One row of each patient at random, at most ``_MOST`` of them."""
+    order = numpy_rng("metrics", "one-a-patient", side, seed).permutation(len(features))
+    if features.groups is not None:
+        _, first = np.unique([features.groups[row] for row in order], return_index=True)
+        order = order[np.sort(first)]
+    return features.take(np.sort(order[:_MOST]))
+
+
+def _shares(real: Features, synthetic: Features, k: int, seed: int) -> dict[str, Record]:
+    one, two, names, other = equal_sizes(
+        _double(real), _double(synthetic), real.groups, synthetic.groups, seed=seed
+    )
+    found = prdc_estimates(
+        real=one, synthetic=two, k=k, real_groups=names, synthetic_groups=other, seed=seed
+    )
+    expected = expected_coverage(len(one), len(two), k)
+    return {
+        name: recorded(
+            found[name],
+            n_real=len(one),
+            n_synthetic=len(two),
+            seed=seed,
+            higher_is_better=True,
+            meaning=MEANINGS[name],
+            details={"k": k} | ({"expected": expected} if name == "coverage" else {}),
+        )
+        for name in _SHARES
+    }
+
+
+def kernel_widths(
+    real: NDArray[np.floating], synthetic: NDArray[np.floating], *, seed: int
+) -> tuple[float, ...]:
+    """Widths of the Gaussian kernels, one set for all groups: the median distance × {½, 1, 2}.
+
+    Args:
+        real: [n, d] features of all real images.
+        synthetic: [m, d] of all synthetic images.
+        seed: of the subsample.
+
+    Raises:
+        SynthError: more than half of all pairs of images are equal.
+    """
+    pooled = np.concatenate([real, synthetic]).astype(np.float64)
+    rows = numpy_rng("metrics", "kernel-widths", seed).permutation(len(pooled))[:_SCALE_ROWS]
+    kept = pooled[rows]
+    squared = np.concatenate([part for _, part in centred_tiles(kept, kept)])
+    median = float(np.sqrt(np.median(squared[np.triu_indices(len(squared), k=1)])))
+    if median == 0.0:
+        raise SynthError("more than half of all pairs of images have equal features")
+    return (0.5 * median, median, 2.0 * median)
+
+
+def _double(features: Features) -> Floats:
+    return np.asarray(features.values, dtype=np.float64)

@@ -1,0 +1,156 @@
+"""Parts of ``scores.json`` that rest on images: memorization, utility, reconstruction."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from metrics.distances import ExtractorFacts
+from metrics.extract import facts_of, features_of
+from metrics.ingest import ImageSet
+from metrics.memorization import Memorization, memorization
+from metrics.reconstruction import reconstruction_psnr
+from metrics.records import Estimate, Record
+from metrics.sets import Sets, Work
+from metrics.utility import downstream_utility
+from synth.config.schema import ModelSection
+from synth.errors import SynthError
+from synth.extractors.classifier import Classifier
+from synth.extractors.pixel import PixelExtractor
+from synth.families import load_family
+from synth.families.device import select_device
+from synth.provenance import versions
+
+GALLERY = 8  # closest pairs kept
+_REBUILT = 128  # images through the autoencoder; more would hardly narrow the interval
+_PIXELS = 32  # side at which images are compared for copies
+
+
+def memorization_section(sets: Sets, work: Work) -> dict[str, Any] | None:
+    """Whether synthetic images lie closer to training images than held-out ones do."""
+    if sets.train is None or len(sets.train) < 2:
+        work.skip("memorization", "no training images to look for copies of")
+        return None
+    work.progress.stage("memorization")
+    extractor = PixelExtractor(_PIXELS)
+    found = memorization(
+        train=features_of(extractor, sets.train).values,
+        held_out=features_of(extractor, sets.real).values,
+        synthetic=features_of(extractor, sets.synthetic).values,
+        held_out_groups=sets.real.groups,
+        synthetic_groups=sets.synthetic.groups,
+        resamples=work.settings.bootstrap,
+        seed=work.settings.seed,
+    )
+    facts = facts_of(extractor)
+    return {
+        "auc": _record(
+            found.auc, sets, facts, work, "chance that a synthetic image lies closer to training"
+        ),
+        "share_closer": _record(
+            found.share_closer, sets, facts, work, "share closer than the closest 1 % of held-out"
+        ),
+        "quantiles": found.quantiles(),
+        "n_train": len(sets.train),
+        "pairs": _pairs(found, sets.train, sets.synthetic),
+    }
+
+
+def _pairs(found: Memorization, train: ImageSet, made: ImageSet) -> list[dict[str, Any]]:
+    """The closest synthetic images, each with its nearest training image."""
+    return [
+        {
+            "synthetic": made.names[index],
+            "synthetic_id": made.ids[index],
+            "real": train.names[found.nearest[index]],
+            "real_id": train.ids[found.nearest[index]],
+            "distance": float(found.synthetic[index]),
+        }
+        for index in np.argsort(found.synthetic, kind="stable")[:GALLERY].tolist()
+    ]
+
+
+def utility_section(sets: Sets, judge: Classifier | None, work: Work) -> dict[str, Any] | None:
+    """What classifiers gain from the synthetic images, on real test patients."""
+    settings = work.settings
+    if settings.utility is None:
+        work.skip("utility", "metrics.utility is null")
+        return None
+    if judge is None or sets.train is None:
+        work.skip("utility", "no labelled real training images")
+        return None
+    findings = [
+        name
+        for name in judge.findings
+        if name in sets.synthetic.findings and np.isfinite(sets.real.columns([name])).any()
+    ]
+    if not findings:
+        work.skip("utility", "real and synthetic labels have no finding in common")
+        return None
+    work.progress.stage("downstream utility")
+    try:
+        return downstream_utility(
+            real=sets.train,
+            synthetic=sets.synthetic,
+            test=sets.real,
+            findings=findings,
+            settings=settings.utility,
+            image_size=settings.image_size,
+            resamples=settings.bootstrap,
+            seed=settings.seed,
+            device=select_device(settings.device).type,
+            progress=work.progress,
+        )
+    except SynthError as error:
+        work.skip("utility", str(error))
+        return None
+
+
+def reconstruction_section(weights: str | None, sets: Sets, work: Work) -> dict[str, Any] | None:
+    """What the generator's autoencoder loses of held-out images."""
+    if weights is None:
+        work.skip("reconstruction", "no weights named")
+        return None
+    work.progress.stage("autoencoder on held-out real images")
+    device = select_device(work.settings.device)
+    family = load_family(ModelSection(weights=weights), device=device, dtype=torch.float32)
+    size = sets.real.image_u8.shape[-1]
+    if size != family.size:
+        work.skip("reconstruction", f"images of {size} px, a model of {family.size} px")
+        return None
+    shown = np.linspace(0, len(sets.real) - 1, min(len(sets.real), _REBUILT)).astype(int)
+    groups = sets.real.groups
+    estimate = reconstruction_psnr(
+        family,
+        sets.real.image_u8[torch.from_numpy(shown)],
+        groups=None if groups is None else [groups[index] for index in shown],
+        resamples=work.settings.bootstrap,
+        seed=work.settings.seed,
+    )
+    facts = ExtractorFacts("autoencoder", f"autoencoder-{family.image_encoder_sha256[:12]}", "", "")
+    record = _record(estimate, sets, facts, work, "how well the autoencoder keeps held-out images")
+    counts = {"n_real": len(shown), "n_synthetic": 0}
+    return {"psnr": record | counts | {"higher_is_better": True}}
+
+
+def _record(
+    estimate: Estimate, sets: Sets, facts: ExtractorFacts, work: Work, meaning: str
+) -> dict[str, Any]:
+    return Record(
+        value=estimate.value,
+        se=estimate.se,
+        ci=estimate.ci,
+        n_real=len(sets.real),
+        n_synthetic=len(sets.synthetic),
+        estimator=estimate.estimator,
+        seed=work.settings.seed,
+        higher_is_better=False,
+        meaning=meaning,
+        extractor=facts.id,
+        extractor_sha256=facts.sha256,
+        preprocessing=facts.preprocessing,
+        note=estimate.note,
+        versions=versions(),
+    ).to_json()
