@@ -20,6 +20,7 @@ from metrics.protocol import stamped_groups
 from metrics.records import Record
 from metrics.sets import Sets, Work
 from metrics.subgroups import Subgroups, per_subgroup
+from metrics.texture import texture_ratio
 from synth.errors import SynthError, UsageError
 from synth.extractors.base import Extractor
 from synth.extractors.classifier import Classifier
@@ -66,6 +67,8 @@ def records_by_extractor(
             records["ms-ssim"] = _ms_ssim(sets, work)
         except SynthError as error:
             work.skip("ms-ssim", str(error))
+    if choices.wants("texture"):
+        records["texture"] = _texture(sets, work)
     return replace(grouped, records=records)
 
 
@@ -123,6 +126,19 @@ def _ms_ssim(sets: Sets, work: Work) -> Record:
     )
     side = real.image_u8.shape[-1]
     return replace(record, extractor="", preprocessing=f"8-bit squares of {side} px")
+
+
+def _texture(sets: Sets, work: Work) -> Record:
+    """Fine detail, in the grey levels themselves."""
+    real, made = sets.real, sets.synthetic
+    record = texture_ratio(
+        real=real.image_u8[:, 0].numpy(),
+        synthetic=made.image_u8[:, 0].numpy(),
+        real_groups=real.groups,
+        synthetic_groups=made.groups,
+        seed=work.settings.seed,
+    )
+    return replace(record, preprocessing=f"8-bit squares of {real.image_u8.shape[-1]} px")
 
 
 def _extractor(text: str, judge: Classifier | None, work: Work) -> Extractor:

@@ -23,7 +23,7 @@ from synth.registry import did_you_mean
 
 PER_GROUP = ("per-finding", "per-subgroup")
 USUAL = (
-    *("fd", "kd", "prdc"),
+    *("fd", "kd", "prdc", "texture"),
     *PER_GROUP,
     *("label-fidelity", "memorization", "utility", "reconstruction"),
 )

@@ -2,6 +2,8 @@
 
     {
       "schema_version": 1,
+      "verdict": {"state", "headline", "lines": [{"topic", "question", "state", "short", "says",
+                                                  "why"}]},     see ``metrics.verdict``
       "metrics": {"fd_<extractor>": record, "kd_<extractor>": record, "precision": record,
                   "recall": record, "density": record, "coverage": record},
       "per_finding": {finding: {"kd": record, "mmd": record, "nearest_share": record,
@@ -12,7 +14,8 @@
       "subgroup_gaps": {column: {"worst", "best", "value", "ci", "p", "pairs"}},
       "label_fidelity": fidelity | null,         judged by a classifier trained on real images
       "label_fidelity_before": fidelity | null,  the same judge on the base weights' images
-      "memorization": {"auc": record, "share_closer": record, "quantiles": {...}, "pairs": [...]},
+      "memorization": {"auc": record, "share_closer": record, "nn_auc": record,
+                       "quantiles": {...}, "pairs": [...]},
       "utility": {"arms": {"real": arm, "real+synthetic": arm, "synthetic": arm}, ...} | null,
       "reconstruction": {"psnr": record} | null,
       "not_computed": [{"what": ..., "why": ...}],
@@ -180,11 +183,13 @@ class Scores:
     per_finding: Mapping[str, Any] = field(default_factory=dict)
     per_subgroup: Mapping[str, Any] = field(default_factory=dict)
     subgroup_gaps: Mapping[str, Any] = field(default_factory=dict)
+    verdict: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """JSON types only, in the order that this module documents."""
         return {
             "schema_version": SCHEMA_VERSION,
+            "verdict": dict(self.verdict),
             "metrics": {name: record.to_json() for name, record in self.metrics.items()},
             "per_finding": dict(self.per_finding),
             "per_subgroup": dict(self.per_subgroup),

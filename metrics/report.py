@@ -33,6 +33,7 @@ from metrics.report_tables import (
 )
 from metrics.report_training import training
 from metrics.report_values import NONE, Scores, count, items, part, sentence, why_missing, words
+from metrics.verdict import verdict
 from synth.manifest import Dataset, open_dataset, write_bytes
 
 _TEMPLATES = "templates"
@@ -113,6 +114,7 @@ def _context(sources: _Sources) -> dict[str, Any]:
         "kicker": f"{real.info.name} → {synthetic.info.name}",
         "phantom": real.info.phantom or synthetic.info.phantom,
         "summary": summary,
+        "verdict": verdict(scores),
         "tiles": tiles(scores, counts=counts, **both),
         "headline": headline(scores),
         "gallery": gallery(real, synthetic),

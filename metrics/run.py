@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from metrics.by_extractor import group_sections, records_by_extractor
 from metrics.chosen import AS_USUAL, Choices
 from metrics.evaluated import provenance
 from metrics.judge import fit_judge, judged
+from metrics.markdown import write_scores
 from metrics.protocol import common_protocol, full_protocol, set_digest, stamped, stamped_section
 from metrics.records import Scores
 from metrics.sections import memorization_section, reconstruction_section, utility_section
 from metrics.sets import Work, open_sets
 from metrics.statistics import is_statistics, statistics_scores
+from metrics.verdict import verdict
 from synth.config.schema import MetricsSection
-from synth.manifest import write_json
 from synth.progress import Progress, Silent
 
 
@@ -99,8 +101,9 @@ def evaluate(
         ),
         provenance=provenance(sets, judge, settings, weights, time.monotonic() - started),
     )
+    scores = replace(scores, verdict=verdict(scores.to_json()).to_json())
     if out is not None:
         if judge is not None:
             judge.save(out / "judge.safetensors")
-        write_json(out / "scores.json", scores.to_json())
+        write_scores(out, scores.to_json())
     return scores

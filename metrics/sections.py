@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from metrics.distances import ExtractorFacts
 from metrics.extract import facts_of, features_of
 from metrics.ingest import ImageSet
 from metrics.memorization import Memorization, memorization
+from metrics.nearest_neighbour import nearest_neighbour_auc
 from metrics.reconstruction import reconstruction_psnr
 from metrics.records import Estimate, Record
 from metrics.sets import Sets, Work
@@ -35,10 +38,13 @@ def memorization_section(sets: Sets, work: Work) -> dict[str, Any] | None:
         return None
     work.progress.stage("memorization")
     extractor = PixelExtractor(_PIXELS)
+    train, held_out, synthetic = (
+        features_of(extractor, images).values for images in (sets.train, sets.real, sets.synthetic)
+    )
     found = memorization(
-        train=features_of(extractor, sets.train).values,
-        held_out=features_of(extractor, sets.real).values,
-        synthetic=features_of(extractor, sets.synthetic).values,
+        train=train,
+        held_out=held_out,
+        synthetic=synthetic,
         held_out_groups=sets.real.groups,
         synthetic_groups=sets.synthetic.groups,
         resamples=work.settings.bootstrap,
@@ -52,10 +58,37 @@ def memorization_section(sets: Sets, work: Work) -> dict[str, Any] | None:
         "share_closer": _record(
             found.share_closer, sets, facts, work, "share closer than the closest 1 % of held-out"
         ),
+        "nn_auc": _nearer_to_training(train, held_out, synthetic, sets, facts, work),
         "quantiles": found.quantiles(),
         "n_train": len(sets.train),
         "pairs": _pairs(found, sets.train, sets.synthetic),
     }
+
+
+def _nearer_to_training(
+    train: NDArray[np.floating],
+    held_out: NDArray[np.floating],
+    synthetic: NDArray[np.floating],
+    sets: Sets,
+    facts: ExtractorFacts,
+    work: Work,
+) -> dict[str, Any]:
+    """Copies lie near training images alone; very typical images lie near unseen ones as well."""
+    record = nearest_neighbour_auc(
+        train=train,
+        heldout=held_out,
+        synthetic=synthetic,
+        train_groups=None if sets.train is None else sets.train.groups,
+        heldout_groups=sets.real.groups,
+        permutations=0,
+        seed=work.settings.seed,
+    )
+    return replace(
+        record,
+        extractor=facts.id,
+        extractor_sha256=facts.sha256,
+        preprocessing=facts.preprocessing,
+    ).to_json()
 
 
 def _pairs(found: Memorization, train: ImageSet, made: ImageSet) -> list[dict[str, Any]]:

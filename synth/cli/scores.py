@@ -16,6 +16,8 @@ Record = Mapping[str, Any]
 def score_tables(scores: Record) -> list[RenderableType]:
     """Fidelity, label fidelity, utility and the rest; parts that were not scored are left out."""
     tables: list[RenderableType] = []
+    if verdict := _record(scores, "verdict"):
+        tables += _verdict(verdict)
     if metrics := _record(scores, "metrics"):
         tables.append(_fidelity(metrics))
     if groups := _groups(scores):
@@ -27,6 +29,13 @@ def score_tables(scores: Record) -> list[RenderableType]:
     if rest := list(_rest(scores)):
         tables.append(table("Further", ("", "value", "95 % interval"), rest))
     return [*tables, *_remarks(scores)]
+
+
+def _verdict(verdict: Record) -> list[RenderableType]:
+    """What may be concluded, before any number."""
+    lines = [line for line in _items(verdict, "lines") if isinstance(line, Mapping)]
+    rows = [(str(line.get("state")), str(line.get("says")), str(line.get("why"))) for line in lines]
+    return [table(str(verdict.get("headline")), ("state", "what", "why"), rows)]
 
 
 def _fidelity(metrics: Record) -> RenderableType:
@@ -121,7 +130,7 @@ def _rest(scores: Record) -> list[tuple[str, ...]]:
         value = f"{number(psnr.get('value'), 1)} dB"
         rows.append(("autoencoder PSNR", value, interval(psnr.get("ci"), 1)))
     memorization = _record(scores, "memorization")
-    for name in ("auc", "share_closer"):
+    for name in ("auc", "share_closer", "nn_auc"):
         if record := _record(memorization, name):
             text = f"memorization: {name.replace('_', ' ')}"
             rows.append((text, number(record.get("value")), interval(record.get("ci"))))
