@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from metrics.arrays import Floats, Groups, halves
+from metrics.arrays import Groups, Matrix, halves
 from metrics.frechet import frechet_distance, frechet_estimate
 from metrics.kernel import kernel_distance, kernel_estimate
 from metrics.prdc import prdc, prdc_estimates
@@ -141,7 +141,7 @@ def _prdc(
     return {name: (name, estimate, floors.get(name)) for name, estimate in estimates.items()}
 
 
-def _shares(real: Floats, synthetic: Floats, k: int) -> Mapping[str, float]:
+def _shares(real: Matrix, synthetic: Matrix, k: int) -> Mapping[str, float]:
     found = prdc(real=real, synthetic=synthetic, k=k)
     return {
         "precision": found["precision"],
@@ -152,7 +152,7 @@ def _shares(real: Floats, synthetic: Floats, k: int) -> Mapping[str, float]:
 
 
 def _floors(
-    measure: Callable[[Floats, Floats], Mapping[str, float]],
+    measure: Callable[[Matrix, Matrix], Mapping[str, float]],
     real: Features,
     synthetic: Features,
     seed: int,
@@ -164,9 +164,9 @@ def _floors(
     if size < 10:
         return {}
     first, second = first[:size], second[:size]
-    values = np.asarray(real.values, dtype=np.float64)
+    values = real.values
     made = _subsample(synthetic, size, seed, "floor").values if len(synthetic) >= size else None
-    same = {} if made is None else measure(values[first], np.asarray(made, dtype=np.float64))
+    same = {} if made is None else measure(values[first], made)
     return {
         name: Floor(value, size, same.get(name))
         for name, value in measure(values[first], values[second]).items()
