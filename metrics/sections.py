@@ -53,6 +53,7 @@ def memorization_section(sets: Sets, work: Work) -> dict[str, Any] | None:
             found.share_closer, sets, facts, work, "share closer than the closest 1 % of held-out"
         ),
         "quantiles": found.quantiles(),
+        "histogram": found.histogram(),
         "n_train": len(sets.train),
         "pairs": _pairs(found, sets.train, sets.synthetic),
     }
