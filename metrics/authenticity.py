@@ -17,7 +17,7 @@ from metrics.arrays import Floats, Groups, feature_pair, features, group_names
 from metrics.intervals import LEVEL, wilson
 from metrics.memorization import nearest_distance
 from metrics.records import Estimate, Interval, Record, recorded
-from metrics.squared import centred_tiles
+from metrics.squared import nearest_of_others
 from synth.errors import SynthError
 
 
@@ -86,14 +86,9 @@ def authenticity(
 def _own_reach(seen: Floats, groups: Groups) -> Floats:
     """Distance of each training row to the nearest one of another patient."""
     names = group_names(len(seen), groups, side="train")
-    unique, patient = np.unique(names, return_inverse=True)
-    if len(unique) < 2:
+    if len(set(names)) < 2:
         raise SynthError("training images of two patients are needed", where="authenticity")
-    reach = np.empty(len(seen))
-    for rows, squared in centred_tiles(seen, seen):
-        squared[patient[rows][:, None] == patient[None, :]] = np.inf
-        reach[rows] = np.sqrt(squared.min(axis=1))
-    return reach
+    return nearest_of_others(seen, names)[0]
 
 
 def _authentic(points: Floats, seen: Floats, reach: Floats) -> Floats:

@@ -30,11 +30,15 @@ from synth.families.device import select_device
 
 @dataclass(frozen=True)
 class ByExtractor:
-    """Records of all images by name, and those of the findings and subgroups."""
+    """Records of all images by name, and those of the findings and subgroups.
+
+    ``features`` are those of the first extractor: real and synthetic.
+    """
 
     records: Mapping[str, Record]
     per_finding: Mapping[str, GroupScores] = field(default_factory=dict)
     subgroups: Subgroups = field(default_factory=Subgroups)
+    features: tuple[Features, Features] | None = None
 
 
 def records_by_extractor(
@@ -59,6 +63,7 @@ def records_by_extractor(
         found = _by_extractor(sets, (real, synthetic), extractor, facts, choices, work)
         if at == 0:
             grouped = _grouped(sets, (real, synthetic), facts, choices, work)
+            grouped = replace(grouped, features=(real, synthetic))
         for name, record in found.items():
             full = name if at == 0 or name.endswith(f"_{facts.name}") else f"{name}_{facts.name}"
             records[f"{full}-{at + 1}" if full in records else full] = record
@@ -169,7 +174,25 @@ def _by_extractor(
         FeatureSets(real, synthetic, train), choices, facts=facts, seed=seed
     )
     work.missing.extend(missing)
+    if "copy-rate" in more and sets.train is not None:
+        more["copy-rate"] = _with_names(more["copy-rate"], sets.train, sets.synthetic)
     return kept | more
+
+
+def _with_names(record: Record, train: ImageSet, made: ImageSet) -> Record:
+    """The record with the files and sample ids of its pairs in place of row numbers."""
+    pairs = [
+        {
+            "synthetic": made.names[pair.synthetic],
+            "synthetic_id": made.ids[pair.synthetic],
+            "real": train.names[pair.train],
+            "real_id": train.ids[pair.train],
+            "correlation": pair.correlation,
+            "flagged": pair.flagged,
+        }
+        for pair in record.details["pairs"]
+    ]
+    return replace(record, details={**record.details, "pairs": pairs})
 
 
 def _metric(name: str) -> str:

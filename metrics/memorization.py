@@ -7,6 +7,7 @@ images that lie systematically closer are a sign of copying. This is no proof of
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,6 +21,8 @@ from synth.seeding import numpy_rng
 
 CLOSE = 0.01  # quantile of the held-out distances below which an image counts as very close
 _QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75)
+_BINS = 40
+_REACH = 0.99  # quantile of all distances at half the histogram's width, if any lie that far out
 _TILE = 512
 
 
@@ -41,6 +44,27 @@ class Memorization:
     synthetic: Floats
     nearest: NDArray[np.intp]
     held_out: Floats
+
+    def limit(self) -> float:
+        """The distance below which the closest 1 % of held-out images lie."""
+        return float(np.quantile(self.held_out, CLOSE))
+
+    def histogram(self) -> dict[str, Any]:
+        """Both distributions in bins of equal width from 0.
+
+        Returns:
+            ``edges`` [41], ``synthetic`` and ``held_out`` [40] counts, of which the last ones hold
+            all that lies beyond, and ``limit``.
+        """
+        both = np.concatenate([self.synthetic, self.held_out])
+        top = min(float(both.max()), 2.0 * float(np.quantile(both, _REACH))) or 1.0
+        edges = np.linspace(0.0, top, _BINS + 1)
+        sides = {"synthetic": self.synthetic, "held_out": self.held_out}
+        counts = {
+            side: np.histogram(np.minimum(values, top), edges)[0].tolist()
+            for side, values in sides.items()
+        }
+        return {"edges": edges.tolist(), **counts, "limit": self.limit()}
 
     def quantiles(self) -> dict[str, dict[str, float]]:
         """Quantiles of both distance distributions, keyed by percentage."""

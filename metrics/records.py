@@ -15,9 +15,11 @@
       "label_fidelity": fidelity | null,         judged by a classifier trained on real images
       "label_fidelity_before": fidelity | null,  the same judge on the base weights' images
       "memorization": {"auc": record, "share_closer": record, "nn_auc": record,
-                       "quantiles": {...}, "pairs": [...]},
+                       "quantiles": {...}, "pairs": [...],
+                       "histogram": {"edges", "synthetic", "held_out", "limit"}},
       "utility": {"arms": {"real": arm, "real+synthetic": arm, "synthetic": arm}, ...} | null,
       "reconstruction": {"psnr": record} | null,
+      "failures": [failure],                     the worst images, at most 24
       "not_computed": [{"what": ..., "why": ...}],
       "warnings": [text],
       "protocol": {"fingerprint", ...},          what must be equal to compare; see metrics.protocol
@@ -35,6 +37,12 @@
                "learning_rates", "worst_group", "underdiagnosis",   see ``metrics.utility_groups``
                "findings": {name: {"auroc", "ci", "n_positive", "n_negative", "delta", "delta_ci",
                                    "auprc", "ece", "brier", "p_seeds", "p", "p_holm"}}}
+    failure   {"synthetic", "synthetic_id", "reason", "finding", "score", "limit", "beyond",
+               "other", "other_id", "other_set"}   see ``metrics.failures``
+
+``histogram`` counts distances to the nearest training image: ``edges`` has one number more than
+``synthetic`` and ``held_out`` have counts, and the last bin also holds all that lies beyond it;
+``limit`` is the distance below which the closest 1 % of held-out images lie.
 
 Intervals are at 95 %. A value of null is explained by ``note`` or in ``not_computed``.
 """
@@ -184,6 +192,7 @@ class Scores:
     per_subgroup: Mapping[str, Any] = field(default_factory=dict)
     subgroup_gaps: Mapping[str, Any] = field(default_factory=dict)
     verdict: Mapping[str, Any] = field(default_factory=dict)
+    failures: tuple[Mapping[str, Any], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """JSON types only, in the order that this module documents."""
@@ -199,6 +208,7 @@ class Scores:
             "memorization": self.memorization,
             "utility": self.utility,
             "reconstruction": self.reconstruction,
+            "failures": [dict(failure) for failure in self.failures],
             "not_computed": [asdict(missing) for missing in self.not_computed],
             "warnings": list(self.warnings),
             "protocol": dict(self.protocol),

@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from metrics.by_extractor import group_sections, records_by_extractor
 from metrics.chosen import AS_USUAL, Choices
 from metrics.evaluated import provenance
+from metrics.failures import failures_section
 from metrics.judge import fit_judge, judged
 from metrics.markdown import write_scores
 from metrics.protocol import common_protocol, full_protocol, set_digest, stamped, stamped_section
@@ -69,6 +71,9 @@ def evaluate(
     rebuilt = (
         reconstruction_section(weights, sets, work) if choices.wants("reconstruction") else None
     )
+    worst: tuple[dict[str, Any], ...] = ()
+    if choices.wants("failures"):
+        worst = failures_section(sets, judge, found.features, copies, work)
     common = common_protocol(
         real=set_digest(sets.real),
         train=None if sets.train is None else set_digest(sets.train),
@@ -89,6 +94,7 @@ def evaluate(
         memorization=copies,
         utility=useful,
         reconstruction=rebuilt,
+        failures=worst,
         not_computed=tuple(dict.fromkeys(work.missing)),
         warnings=tuple(work.warnings),
         protocol=full_protocol(

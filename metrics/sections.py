@@ -60,6 +60,7 @@ def memorization_section(sets: Sets, work: Work) -> dict[str, Any] | None:
         ),
         "nn_auc": _nearer_to_training(train, held_out, synthetic, sets, facts, work),
         "quantiles": found.quantiles(),
+        "histogram": found.histogram(),
         "n_train": len(sets.train),
         "pairs": _pairs(found, sets.train, sets.synthetic),
     }

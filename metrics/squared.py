@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
 from metrics.arrays import Floats, slabs
@@ -27,6 +28,22 @@ def centred_tiles(x: Floats, y: Floats) -> Iterator[tuple[slice, Floats]]:
     """The same for rows that lie anywhere."""
     centre = y.mean(axis=0)
     return tiles(x - centre, y - centre)
+
+
+def nearest_of_others(rows: Floats, names: Sequence[str]) -> tuple[Floats, NDArray[np.intp]]:
+    """Distance of each row to the nearest one of another name, and which row that is.
+
+    Args:
+        rows: [n, d] features.
+        names: [n] the patient of each row; at least two different ones.
+    """
+    _, patient = np.unique(names, return_inverse=True)
+    reach, nearest = np.empty(len(rows)), np.empty(len(rows), dtype=np.intp)
+    for part, squared in centred_tiles(rows, rows):
+        squared[patient[part][:, None] == patient[None, :]] = np.inf
+        nearest[part] = squared.argmin(axis=1)
+        reach[part] = np.sqrt(squared.min(axis=1))
+    return reach, nearest
 
 
 def _squared(x: Floats, y: Floats) -> Floats:

@@ -1,0 +1,274 @@
+"""The synthetic images that the evaluation itself finds worst, each with its reason.
+
+    absent    asked to show a finding that the judge hardly sees
+    present   asked not to show a finding that the judge sees
+    far       farthest from any real image, in the features that the distances are measured in
+    copy      nearest to a training image, in pixels
+    repeat    nearest to another synthetic image, in pixels
+
+Every set has a worst image. So each score stands beside a limit that few real images pass
+(``REAL_SHARE`` of a finding's, ``REAL_TAIL`` of the distances'), and ``beyond`` says whether the
+synthetic image passes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metrics.arrays import Floats, Groups, at_most, group_names
+from metrics.distances import Features
+from metrics.extract import features_of
+from metrics.ingest import ImageSet
+from metrics.memorization import CLOSE as REAL_TAIL
+from metrics.memorization import nearest_distance
+from metrics.sets import Sets, Work
+from metrics.squared import nearest_of_others
+from synth.extractors.classifier import Classifier, one_thread
+from synth.extractors.pixel import PixelExtractor
+
+REAL_SHARE = 0.05  # of real images with a finding whose probability lies below the limit
+LEAST = 20  # real images below which a limit would be one image
+SHOWN = {"absent": 6, "present": 4, "far": 5, "copy": 5, "repeat": 4}
+_SIDE = 32  # pixels at which repeats are looked for, as copies are
+_MOST = 20_000  # images among which repeats are looked for
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One image and why it is listed.
+
+    Attributes:
+        row: of the synthetic set.
+        reason: a key of ``SHOWN``.
+        score: the judge's probability, or a distance.
+        limit: what few real images pass; None where there are too few to say.
+        finding: that the judge was asked for.
+        other: row of the image that the distance leads to.
+    """
+
+    row: int
+    reason: str
+    score: float
+    limit: float | None
+    finding: str = ""
+    other: int | None = None
+
+    @property
+    def beyond(self) -> bool | None:
+        """Whether the score passes the limit, None without one."""
+        if self.limit is None:
+            return None
+        high = self.reason in ("present", "far")
+        return self.score > self.limit if high else self.score < self.limit
+
+
+def misjudged(
+    *,
+    state: int,
+    probabilities: NDArray[np.floating],
+    asked: Floats,
+    real_probabilities: NDArray[np.floating],
+    truth: Floats,
+    findings: Sequence[str],
+    most: int,
+) -> list[Failure]:
+    """Images whose findings the judge sees least (``state`` 1), or sees though denied (0).
+
+    Probabilities of different findings do not compare, since judges see some better than others.
+    So an image is ranked by how rare so extreme a probability is among real images with the same
+    label, and the worst image of each finding comes before the second worst of any.
+
+    Args:
+        state: 1 for findings asked for, 0 for findings denied.
+        probabilities: [m, k] of the judge on synthetic images.
+        asked: [m, k] labels they were conditioned on: 1, 0 or NaN.
+        real_probabilities: [n, k] on held-out real images.
+        truth: [n, k] their labels.
+        findings: [k] names of the columns.
+        most: images to return.
+    """
+    sign = 1.0 if state == 1 else -1.0  # so that small is bad
+    ranked: list[tuple[int, float, float, Failure]] = []
+    for column, name in enumerate(findings):
+        rows = np.flatnonzero(asked[:, column] == state)
+        like = np.sort(sign * real_probabilities[truth[:, column] == state, column])
+        values = sign * probabilities[rows, column].astype(np.float64)
+        rarity = (1 + np.searchsorted(like, values, side="right")) / (1 + len(like))
+        limit = sign * float(np.quantile(like, REAL_SHARE)) if len(like) >= LEAST else None
+        reason = "absent" if state == 1 else "present"
+        for turn, at in enumerate(np.lexsort((values, rarity))[:most].tolist()):
+            failure = Failure(int(rows[at]), reason, float(sign * values[at]), limit, name)
+            ranked.append((turn, float(rarity[at]), float(values[at]), failure))
+    ranked.sort(key=lambda entry: (*entry[:3], entry[3].row))
+    first: dict[int, Failure] = {}
+    for *_, failure in ranked:
+        first.setdefault(failure.row, failure)
+    return list(first.values())[:most]
+
+
+def outlying(
+    *, real: Floats, synthetic: Floats, real_groups: Groups = None, most: int
+) -> list[Failure]:
+    """Images farthest from their nearest real one; real images of other patients set the limit.
+
+    Args:
+        real: [n, d] features.
+        synthetic: [m, d].
+        real_groups: the patient of each real row.
+        most: images to return.
+    """
+    distance, nearest = nearest_distance(synthetic, real)
+    names = group_names(len(real), real_groups, side="real")
+    limit = _limit(real, names, 1.0 - REAL_TAIL)
+    return [
+        Failure(row, "far", float(distance[row]), limit, other=int(nearest[row]))
+        for row in np.argsort(-distance, kind="stable")[:most].tolist()
+    ]
+
+
+def repeated(
+    *, real: Floats, synthetic: Floats, real_groups: Groups = None, most: int, seed: int = 0
+) -> list[Failure]:
+    """Images nearest to another synthetic one, each pair once.
+
+    Nearest distances shrink with N. The limit is taken from as many real images as there are
+    synthetic ones; with fewer there is none.
+
+    Args:
+        real: [n, d] features.
+        synthetic: [m, d].
+        real_groups: the patient of each real row.
+        most: pairs to return.
+        seed: of the subsamples.
+    """
+    order = np.arange(len(synthetic), dtype=np.float64)[:, None]
+    kept, _ = at_most(_MOST, order, None, seed=seed, side="synthetic")
+    rows = kept[:, 0].astype(np.intp)
+    if len(rows) < 2:
+        return []
+    distance, nearest = nearest_of_others(synthetic[rows], [str(row) for row in rows])
+    limit = None
+    if len(real) >= len(rows):
+        some, groups = at_most(len(rows), real, real_groups, seed=seed, side="real")
+        limit = _limit(some, group_names(len(some), groups, side="real"), REAL_TAIL)
+    pairs: dict[frozenset[int], Failure] = {}
+    for at in np.argsort(distance, kind="stable").tolist():
+        one, two = int(rows[at]), int(rows[nearest[at]])
+        found = Failure(one, "repeat", float(distance[at]), limit, other=two)
+        pairs.setdefault(frozenset((one, two)), found)
+    return list(pairs.values())[:most]
+
+
+def _limit(real: Floats, names: Sequence[str], quantile: float) -> float | None:
+    """Quantile of the distances between real images and the nearest of another patient."""
+    if len(real) < LEAST or len(set(names)) < 2:
+        return None
+    return float(np.quantile(nearest_of_others(real, names)[0], quantile))
+
+
+def failures_section(
+    sets: Sets,
+    judge: Classifier | None,
+    features: tuple[Features, Features] | None,
+    copies: Mapping[str, Any] | None,
+    work: Work,
+) -> tuple[dict[str, Any], ...]:
+    """The ``failures`` of ``scores.json``, reason by reason, worst first.
+
+    Args:
+        sets: the images.
+        judge: fitted on real training images; None leaves its two reasons out.
+        features: real and synthetic, of the first extractor; None leaves ``far`` out.
+        copies: the ``memorization`` of ``scores.json``; None leaves ``copy`` out.
+        work: told of the stage.
+    """
+    work.progress.stage("the worst images")
+    made = sets.synthetic
+    found: list[dict[str, Any]] = []
+    if judge is not None and set(judge.findings) & set(made.findings):
+        found += [_entry(one, made) for one in _judged(sets, judge)]
+    if features is not None:
+        real, synthetic = (np.asarray(side.values, dtype=np.float64) for side in features)
+        far = outlying(
+            real=real, synthetic=synthetic, real_groups=features[0].groups, most=SHOWN["far"]
+        )
+        found += [_entry(one, made, sets.real, "real") for one in far]
+    found += _copies(copies or {})
+    reference = sets.train if sets.train is not None else sets.real
+    pixels = PixelExtractor(_SIDE)
+    real, synthetic = (
+        np.asarray(features_of(pixels, images).values, dtype=np.float64)
+        for images in (reference, made)
+    )
+    again = repeated(
+        real=real,
+        synthetic=synthetic,
+        real_groups=reference.groups,
+        most=SHOWN["repeat"],
+        seed=work.settings.seed,
+    )
+    return (*found, *(_entry(one, made, made, "synthetic") for one in again))
+
+
+def _judged(sets: Sets, judge: Classifier) -> list[Failure]:
+    with one_thread():
+        made, seen = (
+            judge.probabilities(images.image_u8) for images in (sets.synthetic, sets.real)
+        )
+    names = judge.findings
+    return [
+        failure
+        for state, reason in ((1, "absent"), (0, "present"))
+        for failure in misjudged(
+            state=state,
+            probabilities=made,
+            asked=sets.synthetic.columns(names),
+            real_probabilities=seen,
+            truth=sets.real.columns(names),
+            findings=names,
+            most=SHOWN[reason],
+        )
+    ]
+
+
+def _entry(
+    failure: Failure, made: ImageSet, others: ImageSet | None = None, role: str = ""
+) -> dict[str, Any]:
+    other = None if others is None or failure.other is None else failure.other
+    return {
+        "synthetic": made.names[failure.row],
+        "synthetic_id": made.ids[failure.row],
+        "reason": failure.reason,
+        "finding": failure.finding or None,
+        "score": failure.score,
+        "limit": failure.limit,
+        "beyond": failure.beyond,
+        "other": None if others is None or other is None else others.names[other],
+        "other_id": None if others is None or other is None else others.ids[other],
+        "other_set": role or None,
+    }
+
+
+def _copies(copies: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The closest pairs of the memorization section, which have their limit already."""
+    limit = (copies.get("histogram") or {}).get("limit")
+    return [
+        {
+            "synthetic": pair["synthetic"],
+            "synthetic_id": pair["synthetic_id"],
+            "reason": "copy",
+            "finding": None,
+            "score": pair["distance"],
+            "limit": limit,
+            "beyond": None if limit is None else pair["distance"] < limit,
+            "other": pair["real"],
+            "other_id": pair["real_id"],
+            "other_set": "train",
+        }
+        for pair in list(copies.get("pairs") or ())[: SHOWN["copy"]]
+    ]
