@@ -10,6 +10,7 @@ from metrics import frechet, kernel
 from metrics.arrays import Groups, Matrix, equal_sizes, matrix_pair
 from metrics.extrapolate import frechet_extrapolated
 from metrics.floor import real_floor, real_floors
+from metrics.meanings import MEANINGS
 from metrics.prdc import expected_coverage, prdc_estimates
 from metrics.prdc import prdc as prdc_shares
 from metrics.records import Estimate, Record, recorded
@@ -70,7 +71,7 @@ def frechet_distance(
         n_synthetic=len(two),
         seed=seed,
         higher_is_better=False,
-        meaning="how far the two clouds of images lie apart, as Gaussians; 0 is identical",
+        meaning=MEANINGS["fd"],
         floor=real_floor(_plain_frechet, one, two, real_groups, seed=seed),
         details=details,
     )
@@ -134,21 +135,13 @@ def kernel_distance(
         n_synthetic=len(two),
         seed=seed,
         higher_is_better=False,
-        meaning="how far they lie apart, without bias at any N; 0 is identical",
+        meaning=MEANINGS["kd"],
         floor=real_floor(_plain_kernel, one, two, real_groups, seed=seed),
     )
 
 
 def _plain_kernel(one: Matrix, two: Matrix) -> float:
     return kernel.kernel_distance(real=one, synthetic=two)
-
-
-_MEANINGS = {
-    "precision": "share of synthetic images that look like some real one",
-    "recall": "share of real images that some synthetic one resembles",
-    "density": "how deep synthetic images lie among real ones; about 1 is ideal",
-    "coverage": "share of real images with a synthetic one close by",
-}
 
 
 def prdc(
@@ -191,7 +184,7 @@ def prdc(
             n_synthetic=len(two),
             seed=seed,
             higher_is_better=True,
-            meaning=_MEANINGS[name],
+            meaning=MEANINGS[name],
             floor=floors.get(name),
             details={"k": k} | ({"expected": expected[name]} if name in expected else {}),
         )

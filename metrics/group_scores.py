@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metrics.arrays import Floats, equal_sizes
-from metrics.distances import MEANINGS, ExtractorFacts, Features
+from metrics.distances import ExtractorFacts, Features, of_extractor
 from metrics.floor import real_floor
 from metrics.groups import Group, GroupScores, Sides
 from metrics.kernel import kernel_distance, kernel_estimate
+from metrics.meanings import MEANINGS
 from metrics.mmd import mmd_rbf
 from metrics.multiplicity import holm_by_name
 from metrics.nearest_share import nearest_share
@@ -89,13 +90,7 @@ def _too_small(group: Group, real: Features) -> str:
 
 def _of(record: Record, facts: ExtractorFacts) -> Record:
     """The record with its extractor; the versions stand once, in the provenance."""
-    return replace(
-        record,
-        extractor=facts.id,
-        extractor_sha256=facts.sha256,
-        preprocessing=facts.preprocessing,
-        versions={},
-    )
+    return replace(of_extractor(record, facts), versions={})
 
 
 def _scores(

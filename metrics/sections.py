@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from metrics.distances import ExtractorFacts
+from metrics.distances import ExtractorFacts, of_extractor
 from metrics.extract import facts_of, features_of
 from metrics.ingest import ImageSet
 from metrics.memorization import Memorization, memorization
@@ -84,12 +83,7 @@ def _nearer_to_training(
         permutations=0,
         seed=work.settings.seed,
     )
-    return replace(
-        record,
-        extractor=facts.id,
-        extractor_sha256=facts.sha256,
-        preprocessing=facts.preprocessing,
-    ).to_json()
+    return of_extractor(record, facts).to_json()
 
 
 def _pairs(found: Memorization, train: ImageSet, made: ImageSet) -> list[dict[str, Any]]:

@@ -13,10 +13,10 @@ from functools import reduce
 from pathlib import Path
 
 from metrics.chosen import ALL, Choices
-from metrics.distances import MEANINGS
 from metrics.extract import features_of
 from metrics.ingest import DEFAULT_SIZE, native_size, open_images
 from metrics.markdown import write_scores
+from metrics.meanings import MEANINGS
 from metrics.moments import Moments, frechet_of_moments, load_moments, moments_of
 from metrics.protocol import common_protocol, full_protocol, stamped
 from metrics.records import Missing, Record, Scores
