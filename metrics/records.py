@@ -15,6 +15,8 @@
       "label_fidelity": fidelity | null,         judged by a classifier trained on real images
       "label_fidelity_before": fidelity | null,  the same judge on the base weights' images
       "memorization": {"auc": record, "share_closer": record, "nn_auc": record,
+                       "by_finding": {finding: {"share", "expected", "limit", "n_synthetic",
+                                                "patients", "p", "p_holm"}},
                        "quantiles": {...}, "pairs": [...],
                        "histogram": {"edges", "synthetic", "held_out", "limit"}},
       "utility": {"arms": {"real": arm, "real+synthetic": arm, "synthetic": arm}, ...} | null,

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from metrics.copies_by_finding import copies_by_finding
 from metrics.distances import ExtractorFacts, of_extractor
 from metrics.extract import facts_of, features_of
 from metrics.ingest import ImageSet
@@ -58,11 +59,26 @@ def memorization_section(sets: Sets, work: Work) -> dict[str, Any] | None:
             found.share_closer, sets, facts, work, "share closer than the closest 1 % of held-out"
         ),
         "nn_auc": _nearer_to_training(train, held_out, synthetic, sets, facts, work),
+        "by_finding": _copies_by_finding(found, sets),
         "quantiles": found.quantiles(),
         "histogram": found.histogram(),
         "n_train": len(sets.train),
         "pairs": _pairs(found, sets.train, sets.synthetic),
     }
+
+
+def _copies_by_finding(found: Memorization, sets: Sets) -> dict[str, Any]:
+    findings = [name for name in sets.real.findings if name in sets.synthetic.findings]
+    if not findings:
+        return {}
+    return copies_by_finding(
+        synthetic=found.synthetic,
+        held_out=found.held_out,
+        synthetic_labels=sets.synthetic.columns(findings),
+        held_out_labels=sets.real.columns(findings),
+        findings=findings,
+        held_out_groups=sets.real.groups,
+    )
 
 
 def _nearer_to_training(

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from metrics import verdict_rules as rules
-from metrics.verdict_rules import Line, State
+from metrics.verdict_line import Line, State
 
 __all__ = ["Line", "State", "Verdict", "verdict"]
 

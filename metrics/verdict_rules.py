@@ -7,13 +7,11 @@ they are about what would change a reader's decision, not about significance.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any
 
 from metrics.report_values import Scores, bounds, finite, number, part, why_missing, words
-
-State = Literal["fault", "doubt", "unknown", "sound"]
+from metrics.verdict_line import Line, State, named, percent, percents, rows, worst
 
 COPIED = 0.01  # share of held-out images that lie as close to training ones: what is expected
 MANY_COPIED = 0.03  # from here on copies are a fault even where they are few
@@ -26,27 +24,6 @@ COMPETENT = 0.7  # AUROC on real images from which the judge may call labels wro
 WRONG = 0.5  # AUROC of chance: below it labels are the wrong way round
 FAINT = 0.1  # AUROC below real images' from which labels are a fault
 FAINTER = 0.03
-
-
-@dataclass(frozen=True)
-class Line:
-    """The answer to one question.
-
-    Attributes:
-        topic: ``copying``, ``likeness``, ``variety``, ``labels``, ``usefulness``.
-        question: what it answers, to stand behind "it is not known".
-        state: ``fault``, ``doubt``, ``unknown`` or ``sound``.
-        short: a clause for the headline; empty where nothing is wrong.
-        says: a sentence.
-        why: the numbers behind it, or why there are none.
-    """
-
-    topic: str
-    question: str
-    state: State
-    short: str
-    says: str
-    why: str
 
 
 def copying(scores: Scores) -> Line:
@@ -63,9 +40,9 @@ def copying(scores: Scores) -> Line:
     close = ends[0] > COPIED
     many = close and share["value"] >= MANY_COPIED
     why = (
-        f"{_percent(share['value'])} of the synthetic images lie closer to a training image than "
-        f"the closest {_percent(COPIED)} of unseen real images do "
-        f"(95 % interval {_percents(ends)}){_nearness(area)}."
+        f"{percent(share['value'])} of the synthetic images lie closer to a training image than "
+        f"the closest {percent(COPIED)} of unseen real images do "
+        f"(95 % interval {percents(ends)}){_nearness(area)}."
     )
     if close and (near or (many and range_ is None)):
         says = (
@@ -73,12 +50,32 @@ def copying(scores: Scores) -> Line:
             "show patients."
         )
         return Line(*topic, "fault", "it copies training images", says, why)
+    if copied := [name for name, row in rows(part(found, "by_finding")) if _copied(row)]:
+        which = named(copied)
+        says = f"Images of {which} lie unusually close to training images: look at the pairs."
+        why = f"{_finding_numbers(part(found, 'by_finding', copied[0]), copied[0])} {why}"
+        short = f"images of {which} lie unusually close to training images"
+        return Line(*topic, "doubt", short, says, why)
     if close or near:
         says = "Some synthetic images lie unusually close to training images: look at the pairs."
         short = "some images lie unusually close to training images"
         return Line(*topic, "doubt", short, says, why)
     says = "No sign of copied training images was found; that is evidence, not proof of privacy."
     return Line(*topic, "sound", "", says, why)
+
+
+def _copied(row: Scores) -> bool:
+    """By evidence, corrected for the number of findings, and by size."""
+    share, p = finite(row.get("share")), finite(row.get("p_holm"))
+    return share is not None and p is not None and p < 0.05 and share >= MANY_COPIED
+
+
+def _finding_numbers(row: Scores, name: str) -> str:
+    return (
+        f"Of the images asked to show {words(name)}, {percent(row['share'])} lie closer to a "
+        f"training image than the closest of {row['patients']} unseen patients with it; "
+        f"{percent(row['expected'])} is expected."
+    )
 
 
 def _nearness(area: Scores) -> str:
@@ -102,7 +99,7 @@ def likeness(scores: Scores) -> Line:
     if not found:
         why = why_missing(scores, ("precision", "texture"), _interval_note(precision))
         return Line(*topic, "unknown", "", "Whether single images look real is not known.", why)
-    state = _worst([line[0] for line in found])
+    state = worst([line[0] for line in found])
     why = " ".join(text for _, _, text in found)
     if state == "sound":
         says = "Single images look like real ones, as far as these features and their detail tell."
@@ -121,8 +118,7 @@ def _texture(record: Scores) -> tuple[State, str, str] | None:
     if value is None or ends is None:
         return None
     why = (
-        f"Fine detail is {_percent(value)} of that of real images (95 % interval "
-        f"{_percents(ends)})."
+        f"Fine detail is {percent(value)} of that of real images (95 % interval {percents(ends)})."
     )
     if ends[1] < SMOOTHER or ends[0] > 1.0 / SMOOTHER:
         clause = "its images are " + ("smoother" if value < 1 else "grainier") + " than real ones"
@@ -138,8 +134,8 @@ def _share(record: Scores) -> tuple[State, str, str] | None:
         return None
     value, floor, reach = held
     why = (
-        f"{_percent(value)} of the synthetic images lie among real ones; of unseen real images "
-        f"{_percent(floor)} do."
+        f"{percent(value)} of the synthetic images lie among real ones; of unseen real images "
+        f"{percent(floor)} do."
     )
     state = _below(value, floor, reach)
     return state, "" if state == "sound" else "many of its images look unlike any real one", why
@@ -158,11 +154,11 @@ def variety(scores: Scores) -> Line:
         why = why_missing(scores, ("precision, recall", "recall"), _interval_note(record))
         return Line(*topic, "unknown", "", "How varied the set is, is not known.", why)
     why = " ".join(
-        f"{_percent(value)} of real images {what}; with as many real images in their place it is "
-        f"{_percent(floor)}."
+        f"{percent(value)} of real images {what}; with as many real images in their place it is "
+        f"{percent(floor)}."
         for what, (value, floor, _) in known.items()
     )
-    state = _worst([_below(*shares) for shares in known.values()])
+    state = worst([_below(*shares) for shares in known.values()])
     if state == "sound":
         return Line(*topic, "sound", "", "The set is about as varied as real images.", why)
     short = "it leaves out part of what real images show"
@@ -179,14 +175,14 @@ def labels(scores: Scores) -> Line:
     if value is None:
         why = why_missing(scores, ("label",), "no labels on both sides")
         return Line(*topic, "unknown", "", "Whether the labels hold is not known.", why)
-    wrong = [name for name, row in _rows(findings) if _opposite(row)]
-    faint = [name for name, row in _rows(findings) if name not in wrong and _falls_short(row)]
+    wrong = [name for name, row in rows(findings) if _opposite(row)]
+    faint = [name for name, row in rows(findings) if name not in wrong and _falls_short(row)]
     why = _label_numbers(macro)
     if wrong:
-        named = _named(wrong)
-        why = f"For {named} the judge says the opposite of the label. {why}"
+        which = named(wrong)
+        why = f"For {which} the judge says the opposite of the label. {why}"
         says = (
-            f"Images asked to show {named} do not, and others do: labels are the wrong way round."
+            f"Images asked to show {which} do not, and others do: labels are the wrong way round."
         )
         return Line(*topic, "fault", "its labels are wrong", says, why)
     state = _label_state(macro, faint)
@@ -195,8 +191,8 @@ def labels(scores: Scores) -> Line:
     if state == "unknown":
         says = "Whether the labels hold is not certain: too few images to tell."
         return Line(*topic, "unknown", "", says, why)
-    named = _named(faint) if faint else "what was asked for"
-    says = f"Not all images show {named}: their labels hold less than those of real images."
+    which = named(faint) if faint else "what was asked for"
+    says = f"Not all images show {which}: their labels hold less than those of real images."
     return Line(*topic, state, "its labels hold less than real ones", says, why)
 
 
@@ -259,10 +255,6 @@ def usefulness(scores: Scores) -> Line:
     return Line(*topic, "unknown", "", says, why)
 
 
-def _rows(findings: Scores) -> Iterator[tuple[str, Scores]]:
-    return ((name, row) for name in findings if (row := part(findings, name)))
-
-
 def _beside_floor(record: Scores) -> tuple[float, float, float] | None:
     """A share, its floor, and how far the share's interval reaches down or up.
 
@@ -285,24 +277,5 @@ def _below(value: float, floor: float, reach: float) -> State:
     return "fault" if value < FAR * floor else "doubt"
 
 
-def _worst(states: list[State]) -> State:
-    order: tuple[State, ...] = ("fault", "doubt", "unknown", "sound")
-    return min(states, key=order.index)
-
-
-def _named(findings: list[str]) -> str:
-    shown = [words(name) for name in findings[:3]]
-    more = f" and {len(findings) - 3} more" if len(findings) > 3 else ""
-    return ", ".join(shown) + more
-
-
 def _interval_note(record: Mapping[str, Any]) -> str:
     return str(record.get("note") or "") or "it was not measured"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %" if share >= 0.1 or share == 0 else f"{100 * share:.2g} %"
-
-
-def _percents(ends: tuple[float, float]) -> str:
-    return f"{_percent(ends[0])} to {_percent(ends[1])}"

@@ -200,6 +200,17 @@ def test_coverage_that_is_low_for_want_of_likeness_is_no_want_of_variety():
     assert (found["likeness"], found["variety"]) == ("fault", "sound")
 
 
+def test_a_finding_whose_images_are_copied_is_named():
+    row = {"share": 0.4, "expected": 0.02, "patients": 40, "n_synthetic": 50, "p_holm": 1e-6}
+    found = verdict(changed("memorization.by_finding", {"hiatal_hernia": row}))
+    assert found.headline == (
+        "Use it with care: images of hiatal hernia lie unusually close to training images."
+    )
+    assert "40 % lie closer" in found.unsafe[0].why
+    for harmless in ({"share": 0.02}, {"p_holm": 0.2}):
+        assert verdict(changed("memorization.by_finding", {"x": row | harmless})).state == "sound"
+
+
 def test_faint_labels_are_named():
     row = {"auroc": 0.8, "ci": [0.75, 0.85], "difference": -0.1, "p_holm": 0.001}
     found = verdict(changed("label_fidelity.findings.nodule", row))
