@@ -6,7 +6,7 @@ defect passes would be worth nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from metrics import authenticity, mifid
 from metrics.compat.prdc_0_2 import open_ball_prdc
 from metrics.compat.torch_fidelity import eigenvalue_fid
 from metrics.compat.torchmetrics_1_9 import raw_moment_fid, reversed_mifid
+from metrics.covariance import Spread
 from metrics.delong import paired_delong
 from metrics.finding_auroc import finding_table
 from metrics.frechet import frechet_distance, frechet_estimate
@@ -441,9 +442,17 @@ def test_controls_see_a_kept_diagonal(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_controls_see_a_scatter_that_forgets_the_shift(monkeypatch: pytest.MonkeyPatch) -> None:
-    import metrics.covariance
+    import metrics.moments
 
-    monkeypatch.setattr(metrics.covariance, "_ENOUGH", 1)
-    monkeypatch.setattr(metrics.covariance.np, "vstack", lambda parts: parts[0])
+    shards_are_the_whole(_merged)
+    plain = metrics.moments.accumulated
+
+    def forgetful(parts: Iterable[Floats]) -> Spread:
+        of = [plain([part]) for part in parts]
+        n = sum(part.n for part in of)
+        mean = sum((part.mean * part.n for part in of), start=np.zeros(6)) / n
+        return Spread(n, mean, sum((part.scatter for part in of), start=np.zeros((6, 6))))
+
+    monkeypatch.setattr(metrics.moments, "accumulated", forgetful)
     with pytest.raises(AssertionError):
         shards_are_the_whole(_merged)
