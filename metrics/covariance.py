@@ -52,19 +52,17 @@ def accumulated(parts: Iterable[Matrix]) -> Spread:
     """
     n, mean, scatter = 0, np.zeros(0), np.zeros((0, 0))
     for part in _filled(parts):
-        rows = np.asarray(part, dtype=np.float64)
-        own = rows.mean(axis=0)
-        centred = rows - own
+        own = part.mean(axis=0, dtype=np.float64)
         if n == 0:
-            n, mean, scatter = len(rows), own, centred.T @ centred
-            continue
-        total = n + len(rows)
+            mean, scatter = own, np.zeros((len(own), len(own)))
+        total = n + len(part)
         shift = own - mean
         # δ δᵀ na nb / n as one more row: no matrix is made for it.
-        between = shift * np.sqrt(n * (len(rows) / total))
-        with_shift = np.vstack([centred, between])
-        scatter += with_shift.T @ with_shift
-        mean = mean + shift * (len(rows) / total)
+        centred = np.empty((len(part) + 1, len(own)))
+        np.subtract(part, own, out=centred[:-1])
+        centred[-1] = shift * np.sqrt(n * (len(part) / total))
+        scatter += centred.T @ centred
+        mean = mean + shift * (len(part) / total)
         n = total
     return Spread(n, mean, scatter)
 
