@@ -17,7 +17,8 @@ from synth.manifest import NO_FINDING, Dataset, Row
 
 SIDE = 160  # pixels of the longer side inside the page, so that a page stays small
 PER_SIDE = 3  # images of a finding on either side
-MOST_FINDINGS = 12
+MOST_FINDINGS = 24
+OPEN_FINDINGS = 6  # the others are folded
 CAPTION = 150  # characters
 
 

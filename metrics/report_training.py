@@ -10,8 +10,9 @@ from typing import Any
 
 from markupsafe import Markup
 
-from metrics.report_charts import AFTER, BEFORE, MUTED, Curve, curve_chart
+from metrics.report_charts import Curve, curve_chart
 from metrics.report_images import Shot, embed
+from metrics.report_svg import AFTER, BEFORE, MUTED
 from metrics.report_values import count, finite, number
 from synth.manifest import read_jsonl
 
