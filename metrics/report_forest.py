@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import floor
 from statistics import median
 
 from markupsafe import Markup
@@ -29,6 +30,7 @@ from metrics.report_svg import (
 from metrics.report_values import Point, told_point
 
 _USUAL = 4.0  # times the middle upper end, beyond which a row is cut
+_FAR_ABOVE = 0.75  # AUROC above which an axis from chance would be mostly empty
 STAR = "★"  # p after Holm's correction below 0.05
 
 
@@ -184,14 +186,23 @@ def dot_chart(
         named_rows(axes, [f"{row.label} {STAR}" if row.differs else row.label for row in rows])
         for place, row in enumerate(rows):
             _dots(axes, len(rows) - 1 - place, row, labels)
-        axes.set_xlim(min(0.4, _lowest(rows) - 0.02), 1.01)
-        axes.axvline(0.5, color=MUTED, linestyle=(0, (4, 3)), linewidth=1)
-        axes.set_xlabel(f"AUROC (0.5: chance, dashed; {about})")
+        axes.set_xlabel(f"AUROC ({_from_chance(axes, _lowest(rows))}; {about})")
         if counts:
             beside(axes, [row.n for row in rows], counts)
         if len(labels) > 1:
             legend(axes, columns=3)
         return to_svg(made, name=name, title=title, told="; ".join(map(_told, rows)))
+
+
+def _from_chance(axes: Axes, lowest: float) -> str:
+    """Begin the axis below chance, or near the values where all are far above it; in words."""
+    if lowest < _FAR_ABOVE:
+        axes.set_xlim(min(0.4, lowest - 0.02), 1.01)
+        axes.axvline(0.5, color=MUTED, linestyle=(0, (4, 3)), linewidth=1)
+        return "0.5: chance, dashed"
+    start = floor(20 * (lowest - 0.02)) / 20
+    axes.set_xlim(start, 1.0 + 0.02 * (1.0 - start))
+    return f"the axis begins at {start:.2f}"
 
 
 def _told(row: Dots) -> str:

@@ -51,6 +51,8 @@ _DETAILS = {
     "median_ratio": "median ratio of distances",
     "frechet": "Fréchet distance",
     "distance": "mean distance to training",
+    "synthetic": "of synthetic images",
+    "difference_se": "standard error of that",
 }
 _LISTED = 6  # numbers of a list
 

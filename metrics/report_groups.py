@@ -215,5 +215,9 @@ def _withheld(scores: Scores, what: str) -> Iterator[tuple[str, tuple[str, ...]]
     """What was left out: ``fewer than 10 images: a (…); b (…)`` as its reason and a list."""
     for entry in items(scores, "not_computed"):
         if isinstance(entry, Mapping) and entry.get("what") == what:
-            reason, _, listed = str(entry.get("why", "")).partition(": ")
-            yield sentence(reason), tuple(words(one) for one in listed.split("; ") if one)
+            why = words(str(entry.get("why", "")))
+            reason, _, listed = why.partition(": ")
+            if listed.endswith(")"):  # each with its N
+                yield sentence(reason), tuple(listed.split("; "))
+            else:
+                yield sentence(why), ()

@@ -149,6 +149,17 @@ def test_text_stands_out_in_every_scheme(scheme):
     assert contrast(found["warn-ink"], found["warn"]) >= 4.5
 
 
+def test_paper_is_no_phone_and_cuts_no_figure():
+    phone, paper = CSS.split("@media screen and (max-width")[1], CSS.split("@media print")[1]
+    assert "max-width: 760px" not in CSS.split("@media screen")[0]  # A4 is narrower than that
+    assert phone.index(".pair") < phone.index("@media print")
+    kept = re.search(r"([^}]*)\{ break-inside: avoid; \}", paper)
+    assert kept
+    whole = {name.strip() for name in kept.group(1).split(",")}
+    assert {".chart", "tr", ".shot", ".sheet figure", ".neighbours figure", ".lesson"} <= whole
+    assert ".scroll { overflow: visible; }" in paper  # nothing can be scrolled on paper
+
+
 def many(folder: Path, findings: list[str], *, synthetic: bool, size: int) -> Path:
     """A dataset of noise, which no PNG makes smaller, of many findings and long texts."""
     rng = np.random.default_rng(synthetic)
