@@ -112,6 +112,8 @@ def test_keyboards_reach_everything(tmp_path, folders, scores):
         assert region["tabindex"] == "0"
         assert region["role"] in ("region", "group")
         assert region["aria-label"]
+    labels = [region["aria-label"] for region in page.regions]
+    assert len(labels) == len(set(labels))
     assert page.loose == []  # on a phone, tables and charts scroll inside their box
     assert ":focus-visible" in CSS
     assert "outline: none" not in CSS.replace("main:focus { outline: none; }", "")
@@ -204,10 +206,16 @@ def test_large_galleries_stay_small_and_are_folded(tmp_path, folders, scores):
     one = scores["per_finding"]["hernia"]
     scores["per_finding"] = dict.fromkeys([f"f{number}" for number in range(200)], one)
     scores["warnings"] = ["something that is wrong with the data, at length"] * 500
+    rng = np.random.default_rng(0)
+    for seen in (0, 160):
+        preview = rng.integers(0, 256, (1000, 1000), dtype=np.uint8)
+        save_png(folders["run"] / "previews" / f"{seen}.png", preview)
+    (folders["cohort"] / "README.txt").write_text("a long story " * 100_000)
     page = {**folders, "real": real, "synthetic": made, "before": None}
     path = write_report(tmp_path / "r.html", scores=scores, **page)
     assert path.stat().st_size < MOST_BYTES
     html = path.read_text("utf-8")
+    assert "… (the rest is in README.txt)" in html
     assert f"{MOST_FINDINGS - OPEN_FINDINGS} more findings" in html
     assert "6 more common findings are not pictured" in html
     opened = html[: html.index("<summary>")]
