@@ -33,7 +33,7 @@ from synth.extractors.pixel import PixelExtractor
 
 REAL_SHARE = 0.05  # of real images with a finding whose probability lies below the limit
 LEAST = 20  # real images below which a limit would be one image
-SHOWN = {"absent": 6, "present": 4, "far": 5, "copy": 5, "repeat": 4}
+SHOWN = {"absent": 6, "present": 6, "far": 6, "copy": 3, "repeat": 3}
 _SIDE = 32  # pixels at which repeats are looked for, as copies are
 _MOST = 20_000  # images among which repeats are looked for
 

@@ -13,26 +13,20 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from metrics.report_charts import dot_chart
+from metrics.report_failures import failure_view
+from metrics.report_fidelity import fidelity_view
 from metrics.report_filters import filter_view
-from metrics.report_images import MOST_FINDINGS, findings_shown, gallery
-from metrics.report_lessons import lessons
+from metrics.report_further import further
+from metrics.report_groups import findings_view, subgroups_view
+from metrics.report_headline import headline
+from metrics.report_images import MOST_FINDINGS, OPEN_FINDINGS, findings_shown, gallery
 from metrics.report_neighbours import neighbours
 from metrics.report_plan import plan_counts, plan_view
 from metrics.report_provenance import provenance, read_run_facts
-from metrics.report_summary import best_gain, sentences, tiles
-from metrics.report_tables import (
-    fidelity_dots,
-    fidelity_rows,
-    headline,
-    utility_arms,
-    utility_choice,
-    utility_dots,
-    utility_more,
-    utility_rows,
-)
+from metrics.report_summary import sentences, tiles
 from metrics.report_training import training
-from metrics.report_values import NONE, Scores, count, items, part, sentence, why_missing, words
+from metrics.report_utility import utility_view
+from metrics.report_values import Scores, items, sentence, words
 from metrics.verdict import verdict
 from synth.manifest import Dataset, open_dataset, write_bytes
 
@@ -117,14 +111,19 @@ def _context(sources: _Sources) -> dict[str, Any]:
         "verdict": verdict(scores),
         "tiles": tiles(scores, counts=counts, **both),
         "headline": headline(scores),
+        "further": further(scores),
         "gallery": gallery(real, synthetic),
+        "gallery_open": OPEN_FINDINGS,
         "gallery_cut": max(0, findings_shown(real, synthetic) - MOST_FINDINGS),
-        "fidelity": _fidelity(sources),
+        "fidelity": fidelity_view(scores, before=sources.before, **both),
+        "findings": findings_view(scores),
+        "subgroups": subgroups_view(scores),
         "training": training(sources.run, facts),
         "plan": plan_view(real, synthetic),
         "filters": filter_view(synthetic),
-        "utility": _utility(scores),
+        "utility": utility_view(scores),
         "neighbours": neighbours(scores, real, synthetic),
+        "failures": failure_view(scores, real, synthetic),
         "warnings": [sentence(text) for text in items(scores, "warnings")],
         "warned": _WARNED,
         "not_computed": [
@@ -151,51 +150,3 @@ def _weights(sources: _Sources) -> str:
     from synth.config import load_config
 
     return load_config(sources.run / "config.yaml").model.weights
-
-
-def _fidelity(sources: _Sources) -> dict[str, Any]:
-    """Label fidelity before and after fine-tuning, or why there is none."""
-    scores = sources.scores
-    rows, dots = fidelity_rows(scores), fidelity_dots(scores)
-    before = bool(part(scores, "label_fidelity_before", "findings"))
-    reason = "Label fidelity was not computed: no judge was trained on real images."
-    without = (
-        "The base model's images were not scored."
-        if sources.before
-        else "There is no second dataset made by the base model, so only the state after "
-        "fine-tuning is shown."
-    )
-    best = best_gain(scores)
-    taught = best.finding if best else None
-    shown = lessons(taught, before=sources.before, synthetic=sources.synthetic, real=sources.real)
-    title = "Label fidelity a finding, before and after fine-tuning, beside real images"
-    return {
-        "rows": rows,
-        "before": before,
-        "taught": words(taught or ""),
-        "lessons": shown,
-        "detected": any(row.detected not in ("", NONE) for row in rows),
-        "chart": dot_chart(dots, name="fidelity", title=title) if dots else None,
-        "why": "" if rows else sentence(why_missing(scores, ("label fidelity",), reason)),
-        "why_no_before": "" if before else without,
-    }
-
-
-def _utility(scores: Scores) -> dict[str, Any]:
-    """Downstream utility, or why there is none."""
-    rows, dots = utility_rows(scores), utility_dots(scores)
-    found = part(scores, "utility")
-    arms = part(found, "arms")
-    reason = "Downstream utility was not computed."
-    title = "Mean AUROC on real test patients by what the classifier was trained on"
-    return {
-        "rows": rows,
-        "arms": [(words(n), count(part(arms, n).get("n_train"))) for n in utility_arms(scores)],
-        "more": utility_more(scores),
-        "choice": utility_choice(scores),
-        "facts": {key: count(found.get(key)) for key in ("n_test", "n_test_patients", "steps")},
-        "chart": dot_chart(dots, name="utility", title=title, about="1: every finding recognised")
-        if dots
-        else None,
-        "why": "" if rows else sentence(why_missing(scores, ("utility",), reason)),
-    }

@@ -17,8 +17,10 @@ from synth.manifest import NO_FINDING, Dataset, Row
 
 SIDE = 160  # pixels of the longer side inside the page, so that a page stays small
 PER_SIDE = 3  # images of a finding on either side
-MOST_FINDINGS = 12
+MOST_FINDINGS = 24
+OPEN_FINDINGS = 6  # the others are folded
 CAPTION = 150  # characters
+_TEXT = 2000  # characters of the text that shows on hovering
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Shot:
         width, height: of the embedded image, pixels.
         alt: what it is, in words.
         caption: the text that belongs to it, shortened.
-        text: the whole text.
+        text: the same at more length.
     """
 
     uri: str
@@ -72,7 +74,7 @@ def embed(path: Path, *, alt: str, text: str = "", longest: int = SIDE) -> Shot:
         image.height,
         alt,
         shortened(text, CAPTION),
-        " ".join(text.split()),
+        shortened(text, _TEXT),
     )
 
 

@@ -1,14 +1,26 @@
-"""Synthetic images beside the training images nearest to them: does anything look copied?"""
+"""Memorization on the page: distances to training images, and the closest pairs side by side."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup
+
+from metrics.report_charts import histogram_chart
 from metrics.report_images import Shot, embed
-from metrics.report_values import NONE, Scores, items, number, part, sentence, why_missing
+from metrics.report_values import (
+    NONE,
+    Scores,
+    finite,
+    items,
+    number,
+    part,
+    sentence,
+    why_missing,
+)
 from synth.manifest import Dataset
 
 _PAIRS = 8  # shown
@@ -21,8 +33,9 @@ class Pair:
 
     synthetic: Shot
     real: Shot
-    distance: str
+    score: str
     ids: str
+    flagged: bool = False
 
 
 @dataclass(frozen=True)
@@ -33,42 +46,66 @@ class Neighbours:
         pairs: closest first.
         quantiles: (share, distance of synthetic images, of held-out real ones).
         floor: sentence on the closest held-out distance, empty where it is unknown.
+        chart: the histogram of both distances, None where it is unknown.
+        below: sentence on the limit, empty where it is unknown.
+        correlated: the pairs of highest correlation, where the copy rate was asked for.
         why: the reason where nothing can be shown.
     """
 
     pairs: tuple[Pair, ...] = ()
     quantiles: tuple[tuple[str, str, str], ...] = ()
     floor: str = ""
+    chart: Markup | None = None
+    below: str = ""
+    correlated: tuple[Pair, ...] = ()
     why: str = ""
 
 
 def neighbours(scores: Scores, real: Dataset, synthetic: Dataset) -> Neighbours:
-    """The closest pairs whose files are in the two folders."""
+    """The closest pairs whose files are in the two folders, and the histogram of distances."""
     found = part(scores, "memorization")
+    details = part(scores, "metrics", "copy-rate", "details")
+    correlated = _pairs(items(details, "pairs"), real, synthetic, "correlation")
     if not found:
         reason = "Nearest training images were not computed."
-        return Neighbours(why=sentence(why_missing(scores, ("memorization", "nearest"), reason)))
-    pairs: list[Pair] = []
-    for entry in items(found, "pairs")[:_PAIRS]:
-        if isinstance(entry, Mapping):
-            pairs += _pair(entry, real, synthetic)
+        why = sentence(why_missing(scores, ("memorization", "nearest"), reason))
+        return Neighbours(correlated=correlated, why=why)
+    pairs = _pairs(items(found, "pairs"), real, synthetic, "distance")
     quantiles = _quantiles(part(found, "quantiles"))
-    why = "" if pairs else "The nearest training images are not in the real dataset's folder."
-    return Neighbours(tuple(pairs), quantiles, _floor(part(found, "quantiles")), why)
+    return Neighbours(
+        pairs,
+        quantiles,
+        _floor(part(found, "quantiles")),
+        _histogram(part(found, "histogram")),
+        _below(found),
+        correlated,
+        "" if pairs else "The nearest training images are not in the real dataset's folder.",
+    )
 
 
-def _pair(entry: Mapping[str, Any], real: Dataset, synthetic: Dataset) -> list[Pair]:
+def _pairs(
+    entries: Sequence[Any], real: Dataset, synthetic: Dataset, score: str
+) -> tuple[Pair, ...]:
+    found: list[Pair] = []
+    for entry in entries[:_PAIRS]:
+        if isinstance(entry, Mapping):
+            found += _pair(entry, real, synthetic, score)
+    return tuple(found)
+
+
+def _pair(entry: Mapping[str, Any], real: Dataset, synthetic: Dataset, score: str) -> list[Pair]:
     """The pair in a list, which is empty where a file is elsewhere."""
     made, original = _file(synthetic, entry.get("synthetic")), _file(real, entry.get("real"))
     if made is None or original is None:
         return []
-    ids = f"{entry.get('synthetic_id', NONE)} · {entry.get('real_id', NONE)}"
+    one, two = (str(entry.get(key, NONE)) for key in ("synthetic_id", "real_id"))
     return [
         Pair(
-            embed(made, alt="synthetic image", text=_text(synthetic, entry["synthetic"])),
-            embed(original, alt="nearest training image", text=_text(real, entry["real"])),
-            number(entry.get("distance")),
-            ids,
+            embed(made, alt=f"synthetic image {one}", text=_text(synthetic, entry["synthetic"])),
+            embed(original, alt=f"training image {two}", text=_text(real, entry["real"])),
+            f"{score} {number(entry.get(score))}",
+            f"{one} · {two}",
+            entry.get("flagged") is True,
         )
     ]
 
@@ -102,4 +139,34 @@ def _floor(found: Scores) -> str:
     return (
         f"Baseline: held-out real images, of patients the model never saw, lie {closest} from "
         f"their nearest training image at the closest and {middle} in the middle."
+    )
+
+
+def _histogram(found: Scores) -> Markup | None:
+    """None where the counts do not fit the edges: the scores are older, or not ours."""
+    edges = [value for one in items(found, "edges") if (value := finite(one)) is not None]
+    counts = {
+        side: [value for one in items(found, side) if (value := finite(one)) is not None]
+        for side in ("held_out", "synthetic")
+    }
+    if len(edges) < 2 or any(len(values) != len(edges) - 1 for values in counts.values()):
+        return None
+    sides = (
+        ("held-out real images", counts["held_out"], False),
+        ("synthetic images", counts["synthetic"], True),
+    )
+    title = "Distances to the nearest training image, synthetic against held-out real images"
+    limit = finite(found.get("limit"))
+    return histogram_chart(edges, sides, limit=limit, name="distances", title=title)
+
+
+def _below(found: Scores) -> str:
+    """How many synthetic images lie below the limit, against 1 % of held-out ones."""
+    limit = finite(part(found, "histogram").get("limit"))
+    share = finite(part(found, "share_closer").get("value"))
+    if limit is None or share is None:
+        return ""
+    return (
+        f"The limit, {number(limit)}, is the distance below which the closest 1 % of held-out real "
+        f"images lie; {100 * share:.1f} % of the synthetic images lie below it."
     )

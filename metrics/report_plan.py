@@ -13,6 +13,8 @@ from metrics.report_images import present_counts
 from metrics.report_values import finite, items, part, sentence, words
 from synth.manifest import Dataset, DatasetInfo
 
+_MOST_BARS = 60  # the table has all findings
+
 
 @dataclass(frozen=True)
 class PlanCount:
@@ -54,7 +56,7 @@ def plan_view(real: Dataset, synthetic: Dataset) -> PlanView:
     notes = tuple(sentence(note) for note in items(stored, "notes"))
     if not counts:
         return PlanView("", (), None, notes, "The datasets carry no finding labels.")
-    bars = [(words(row.finding), row.real, row.made) for row in counts]
+    bars = [(words(row.finding), row.real, row.made) for row in counts[:_MOST_BARS]]
     title = "Images that show each finding, real and with synthetic ones added"
     return PlanView(_asked(stored), counts, bar_chart(bars, name="plan", title=title), notes)
 

@@ -14,6 +14,8 @@ from synth.errors import SynthError
 from synth.manifest import Dataset, SourceTerms, sha256_file
 from synth.provenance import versions
 
+_MOST = 100_000  # characters of a file that is shown
+
 
 @dataclass(frozen=True)
 class Provenance:
@@ -58,8 +60,8 @@ def provenance(
     return Provenance(
         facts=tuple(facts.items()),
         software=tuple((name, str(value)) for name, value in software.items()),
-        config=_text(run, "config.yaml"),
-        cohort=_text(cohort, "README.txt"),
+        config=_start(_text(run, "config.yaml"), "config.yaml"),
+        cohort=_start(_text(cohort, "README.txt"), "README.txt"),
         terms=tuple(dict.fromkeys(line.strip() for line in terms if line.strip())),
         sources=tuple({one.name: one for one in sources}.values()),
     )
@@ -106,6 +108,11 @@ def _dataset_facts(real: Dataset, synthetic: Dataset) -> Iterator[tuple[str, str
         yield f"{role}: metadata.jsonl SHA-256", sha256_file(dataset.folder / "metadata.jsonl")
     for name, value in flat(part(extra(synthetic.info), "sampling")):
         yield f"sampling: {words(name)}", value
+
+
+def _start(text: str, name: str) -> str:
+    """The text, or its beginning where it would make the page heavy."""
+    return text if len(text) <= _MOST else f"{text[:_MOST]}\n… (the rest is in {name})"
 
 
 def _text(folder: Path | None, name: str) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from metrics.report_fidelity import best_gain
 from metrics.report_plan import PlanCount
-from metrics.report_tables import fidelity_by_gain, gain
 from metrics.report_values import Scores, bounds, count, finite, interval, number, part, words
 from synth.manifest import Dataset
 
@@ -17,25 +17,6 @@ class Tile:
     label: str
     value: str
     detail: str = ""
-
-
-@dataclass(frozen=True)
-class Best:
-    """The finding whose label fidelity fine-tuning raised most."""
-
-    finding: str
-    before: float
-    after: float
-    ci: str
-
-
-def best_gain(scores: Scores) -> Best | None:
-    """None where there is no before, or nothing was gained."""
-    for name, after, before in fidelity_by_gain(scores):
-        if (gain(after, before) or 0.0) > 0.0:
-            ends = interval(after.get("ci"), 2) if bounds(after.get("ci")) else ""
-            return Best(name, float(before["auroc"]), float(after["auroc"]), ends)
-    return None
 
 
 def sentences(

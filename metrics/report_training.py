@@ -10,9 +10,10 @@ from typing import Any
 
 from markupsafe import Markup
 
-from metrics.report_charts import AFTER, BEFORE, MUTED, Curve, curve_chart
+from metrics.report_charts import Curve, curve_chart
 from metrics.report_images import Shot, embed
-from metrics.report_values import count, finite, number
+from metrics.report_svg import AFTER, BEFORE, MUTED
+from metrics.report_values import count, finite, number, words
 from synth.manifest import read_jsonl
 
 _PREVIEW_SIDE = 800  # pixels
@@ -129,7 +130,9 @@ def _hardest(validation: Mapping[str, Any]) -> str:
         if (loss := finite(found.get("loss_ema"))) is not None
     ]
     shown = sorted(losses)[:_HARDEST]
-    return ", ".join(f"{name} {number(-loss, 4)} (n = {count(n)})" for loss, name, n in shown)
+    return ", ".join(
+        f"{words(name)} {number(-loss, 4)} (n = {count(n)})" for loss, name, n in shown
+    )
 
 
 def duration(seconds: float) -> str:

@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 Scores = Mapping[str, Any]
+Point = tuple[float, tuple[float, float] | None]  # a value and its 95 % interval
 NONE = "–"
+LEVEL = 0.05  # of a family of tests
 
 
 def part(scores: Any, *keys: str) -> Scores:
@@ -58,6 +60,8 @@ def number(value: Any, digits: int | None = None, *, sign: bool = False) -> str:
         if known and abs(known) < 0.0005:
             return f"{known:.1e}".replace("-", "−")
     text = f"{known:{'+' if sign else ''},.{digits}f}"
+    if not text.strip("+-0."):  # rounded to nothing, it has no sign
+        return text.lstrip("+-")
     return text.replace("-", "−")
 
 
@@ -65,6 +69,18 @@ def _digits(value: float) -> int:
     """Decimals that show about three significant digits; shares and AUROCs all look alike."""
     size = abs(value)
     return 3 if size <= 1 else 2 if size < 10 else 1 if size < 100 else 0
+
+
+def p_value(value: Any) -> str:
+    """A p-value in three decimals, ``< 0.001`` below that.
+
+    >>> p_value(0.0421), p_value(0.0001), p_value(None)
+    ('0.042', '< 0.001', '–')
+    """
+    known = finite(value)
+    if known is None:
+        return NONE
+    return "< 0.001" if known < 0.001 else f"{known:.3f}"
 
 
 def interval(value: Any, digits: int | None = None, *, sign: bool = False) -> str:
@@ -76,6 +92,19 @@ def interval(value: Any, digits: int | None = None, *, sign: bool = False) -> st
         digits = _digits(max(ends, key=abs))
     low, high = (number(end, digits, sign=sign) for end in ends)
     return f"{low} to {high}"
+
+
+def point(record: Scores, value: str = "value", ends: str = "ci") -> Point | None:
+    """A record's value and interval under the named keys, None where there is no value."""
+    known = finite(record.get(value))
+    return None if known is None else (known, bounds(record.get(ends)))
+
+
+def told_point(dot: Point | None) -> str:
+    """``0.912 (0.850 to 0.960)``."""
+    if dot is None:
+        return NONE
+    return number(dot[0]) + (f" ({interval(dot[1])})" if dot[1] else "")
 
 
 def count(value: Any) -> str:

@@ -4,193 +4,19 @@ import copy
 import json
 import re
 import shutil
-from html.parser import HTMLParser
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from report_pages import ATTACK, arm, fidelity, outline, record, write_synthetic
 
 from metrics.report import write_report
+from metrics.report_fidelity import best_gain
 from metrics.report_images import SIDE, embed, gallery
 from metrics.report_plan import plan_counts
-from metrics.report_summary import best_gain
 from metrics.report_values import interval, number, part, sentence, shortened
 from synth.errors import SynthError
 from synth.images import save_png
-from synth.manifest import DatasetInfo, SyntheticRow, append_jsonl, open_dataset, write_json
-
-VOID = {"meta", "img", "br", "hr", "link", "input"}
-ATTACK = "<script>alert('x')</script> hernia & nodule"
-
-
-class Outline(HTMLParser):
-    """Checks that tags nest, and collects what a browser would fetch, run or jump to."""
-
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.open: list[str] = []
-        self.tags: list[str] = []
-        self.ids: list[str] = []
-        self.links: list[str] = []
-        self.images: list[str] = []
-        self.text: list[str] = []
-
-    def handle_starttag(self, tag, attrs):
-        self.handle_startendtag(tag, attrs)
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.tags.append(tag)
-        for name, value in attrs:
-            if name == "id":
-                self.ids.append(value)
-            elif name in ("href", "xlink:href"):
-                self.links.append(value)
-            elif name == "src":
-                self.images.append(value)
-
-    def handle_endtag(self, tag):
-        assert self.open, f"</{tag}> closes nothing"
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.text.append(data)
-
-    @property
-    def words(self) -> str:
-        return " ".join(" ".join(self.text).split())
-
-
-def outline(path: Path) -> Outline:
-    found = Outline()
-    found.feed(path.read_text("utf-8"))
-    found.close()
-    assert found.open == []
-    return found
-
-
-def record(value: float | None, **more: Any) -> dict[str, Any]:
-    base = {"value": value, "se": None, "ci": None, "n_real": 10, "n_synthetic": 14, "note": ""}
-    return base | {"higher_is_better": True, "meaning": "what it says", "floor": None} | more
-
-
-def fidelity(hernia: float, nodule: float) -> dict[str, Any]:
-    def finding(auroc: float) -> dict[str, Any]:
-        real = {"real_auroc": 0.97, "real_ci": [0.9, 0.99]}
-        return {"auroc": auroc, "ci": [auroc - 0.1, 1.0], "n_positive": 5, "n_negative": 9} | real
-
-    macro = {"auroc": (hernia + nodule) / 2, "ci": [0.8, 1.0], "findings": ["hernia", "nodule"]}
-    return {
-        "macro": macro | {"real_auroc": 0.98, "real_ci": None},
-        "findings": {"hernia": finding(hernia), "nodule": finding(nodule)},
-    }
-
-
-def arm(auroc: float, delta: float) -> dict[str, Any]:
-    found = {"auroc": auroc, "ci": None, "n_positive": 3, "n_negative": 4, "delta": delta}
-    return {"macro_auroc": auroc, "ci": [0.7, 0.9], "n_train": 14, "delta": delta} | {
-        "delta_ci": [delta - 0.01, delta + 0.01],
-        "findings": {"hernia": found | {"delta_ci": None}},
-    }
-
-
-@pytest.fixture
-def scores() -> dict[str, Any]:
-    floor = {"value": 20.5, "n": 5, "synthetic_at_same_n": 23.75}
-    return {
-        "schema_version": 1,
-        "metrics": {
-            "fd_classifier": record(22.31, ci=[18.2, 27.9], floor=floor, higher_is_better=False),
-            "precision": record(0.875),
-        },
-        "label_fidelity": fidelity(0.94, 0.9),
-        "label_fidelity_before": fidelity(0.52, 0.88),
-        "memorization": {
-            "auc": record(0.53, ci=[0.47, 0.59]),
-            "share_closer": record(0.01),
-            "quantiles": {
-                "0%": {"synthetic": 1.25, "held_out": 1.75},
-                "50%": {"synthetic": 3.5, "held_out": 3.25},
-            },
-            "pairs": [
-                {
-                    "synthetic": "images/00000/syn-000000.png",
-                    "synthetic_id": "syn-000000",
-                    "real": "images/000/tiny-000.png",
-                    "real_id": "tiny-000",
-                    "distance": 1.25,
-                }
-            ],
-        },
-        "utility": {
-            "steps": 200,
-            "n_test": 6,
-            "n_test_patients": 3,
-            "arms": {
-                "real": arm(0.8, 0.0),
-                "real+synthetic": arm(0.85, 0.05),
-                "synthetic": arm(0.7, -0.1),
-            },
-        },
-        "reconstruction": {"psnr": record(33.4)},
-        "not_computed": [{"what": "fd_inception", "why": "its weights are not here"}],
-        "warnings": ["only 14 synthetic images"],
-        "provenance": {"judge": {"id": "judge-1"}, "versions": {"numpy": "9.9.9"}},
-    }
-
-
-def write_synthetic(folder: Path, real: Path, *, level: int, phantom: bool = True) -> Path:
-    rows = []
-    for index, source in enumerate(open_dataset(real).split("train")):
-        name = f"images/00000/syn-{index:06d}.png"
-        image = np.full((32, 32), level + index, dtype=np.uint8)
-        save_png(folder / name, image)
-        text = ATTACK if index == 0 else source.text_used
-        rows.append(
-            SyntheticRow.model_validate(
-                source.model_dump()
-                | {"file_name": name, "sample_id": f"syn-{index:06d}", "synthetic": True}
-                | {"text": text, "text_used": text, "source_sample_id": source.sample_id}
-                | {"seed": index, "prompt_hash": "p", "weights_sha256": "w", "config_sha256": "c"}
-                | {"solver": "dpm++2m", "steps": 20, "guidance": 2.0, "patient_id": None}
-            )
-        )
-    append_jsonl(folder / "metadata.jsonl", rows)
-    counts = {"finding": "hernia", "real": 3, "planned": 21, "total": 24}
-    extra = {"plan": {"kind": "balance", "target": 24, "findings": [counts], "notes": []}}
-    info = {"name": "made", "synthetic": True, "phantom": phantom, "size": 32}
-    write_json(folder / "dataset.json", DatasetInfo.model_validate(info | extra))
-    return folder
-
-
-def write_run(folder: Path) -> Path:
-    rows: list[dict[str, Any]] = [{"kind": "validation", "images_seen": 0, "loss": 0.5}]
-    rows += [{"kind": "step", "images_seen": 4 * n, "loss": 1 / n} for n in range(1, 41)]
-    rows += [{"kind": "resume", "images_seen": 80}]
-    rows += [{"kind": "validation", "images_seen": 160, "loss": 0.4, "loss_ema": 0.25}]
-    append_jsonl(folder / "log.jsonl", rows)
-    (folder / "config.yaml").write_text("run: {seed: 7}\nmodel: {weights: 'builtin:tiny'}\n")
-    for seen in (0, 80, 160):
-        save_png(folder / "previews" / f"{seen}.png", np.full((34, 68), seen, dtype=np.uint8))
-    write_json(folder / "run.json", {"images_seen": 160, "seconds": 75.0, "device": "cpu"})
-    return folder
-
-
-@pytest.fixture
-def folders(tmp_path: Path, tiny_dataset: Path) -> dict[str, Path]:
-    cohort = tmp_path / "cohort"
-    cohort.mkdir()
-    (cohort / "terms.txt").write_text("Free to <b>use</b>.\n")
-    (cohort / "README.txt").write_text("Twelve invented patients.\n")
-    return {
-        "real": tiny_dataset,
-        "synthetic": write_synthetic(tmp_path / "synthetic", tiny_dataset, level=100),
-        "before": write_synthetic(tmp_path / "before", tiny_dataset, level=30),
-        "run": write_run(tmp_path / "run"),
-        "cohort": cohort,
-    }
+from synth.manifest import open_dataset
 
 
 def test_whole_page_is_one_offline_file(tmp_path, folders, scores):
@@ -218,7 +44,7 @@ def test_ids_are_unique_and_links_lead_somewhere(tmp_path, folders, scores):
     page = outline(write_report(tmp_path / "r.html", scores=scores, **folders))
     assert len(page.ids) == len(set(page.ids))
     assert {link.removeprefix("#") for link in page.links} <= set(page.ids)
-    assert page.tags.count("svg") == 4
+    assert page.tags.count("svg") == 8
 
 
 def test_page_tells_the_numbers(tmp_path, folders, scores):
