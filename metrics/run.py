@@ -9,7 +9,14 @@ from metrics.by_extractor import group_sections, records_by_extractor
 from metrics.chosen import AS_USUAL, Choices
 from metrics.evaluated import provenance
 from metrics.judge import fit_judge, judged
-from metrics.protocol import common_protocol, full_protocol, set_digest, stamped, stamped_section
+from metrics.protocol import (
+    common_protocol,
+    full_protocol,
+    set_digest,
+    stamped,
+    stamped_groups,
+    stamped_section,
+)
 from metrics.records import Scores
 from metrics.sections import memorization_section, reconstruction_section, utility_section
 from metrics.sets import Work, open_sets
@@ -76,12 +83,14 @@ def evaluate(
     )
     records = {name: stamped(record, common) for name, record in found.records.items()}
     findings, subgroups, gaps = group_sections(found, common)
+    aligned = found.alignment and stamped_groups(found.alignment, common)
     copies, rebuilt = stamped_section(copies, common), stamped_section(rebuilt, common)
     scores = Scores(
         metrics=records,
         per_finding=findings,
         per_subgroup=subgroups,
         subgroup_gaps=gaps,
+        alignment=aligned,
         label_fidelity=fidelity,
         label_fidelity_before=earlier,
         memorization=copies,
@@ -94,6 +103,7 @@ def evaluate(
             records,
             per_finding=findings,
             per_subgroup=subgroups,
+            alignment=aligned,
             memorization=copies,
             reconstruction=rebuilt,
         ),
