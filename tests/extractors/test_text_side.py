@@ -211,6 +211,23 @@ def test_open_clip_that_drops_the_end_is_refused(monkeypatch: pytest.MonkeyPatch
         cut_open_clip(SimpleTokenizer(8, keeps_end=False), "abcdefg", 8)
 
 
+def test_open_clip_that_pads_with_its_end_or_drops_words_at_random() -> None:
+    class EndsAll(SimpleTokenizer):
+        eot_token_id = 2
+
+        def __call__(self, texts: list[str], context_length: int = 77) -> torch.Tensor:
+            rows = super().__call__(texts, context_length)
+            return torch.where(rows == 0, 2, rows)
+
+    found = [cut_open_clip(EndsAll(8), text, 8) for text in ("abc", "abcdef", "abcdefg")]
+    assert [tokens.truncated for tokens in found] == [False, False, True]
+    random = SimpleTokenizer(8)
+    random.reduction_fn = object()  # type: ignore[attr-defined]
+    assert not cut_open_clip(random, "abcdef", 8).truncated
+    with pytest.raises(SynthError, match="words out at random"):
+        cut_open_clip(random, "abcdefg", 8)
+
+
 def test_open_clip_without_a_length_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SynthError, match="how many tokens"):
         open_clip_with(monkeypatch, SimpleTokenizer(None))
