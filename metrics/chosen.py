@@ -29,8 +29,9 @@ USUAL = (
 )
 TWO_SETS = ("mmd", "sliced-wasserstein", "c2st", "vendi")
 WITH_TRAINING = ("authenticity", "nn-auc", "data-copying", "copy-rate", "mifid")
+OF_TEXTS = ("alignment",)
 OF_PIXELS = ("ms-ssim",)
-ALL = (*USUAL, *TWO_SETS, *WITH_TRAINING, *OF_PIXELS)
+ALL = (*USUAL, *TWO_SETS, *WITH_TRAINING, *OF_TEXTS, *OF_PIXELS)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,14 @@ from metrics.evaluated import provenance
 from metrics.failures import failures_section
 from metrics.judge import fit_judge, judged
 from metrics.markdown import write_scores
-from metrics.protocol import common_protocol, full_protocol, set_digest, stamped, stamped_section
+from metrics.protocol import (
+    common_protocol,
+    full_protocol,
+    set_digest,
+    stamped,
+    stamped_groups,
+    stamped_section,
+)
 from metrics.records import Scores
 from metrics.sections import memorization_section, reconstruction_section, utility_section
 from metrics.sets import Work, open_sets
@@ -83,12 +90,14 @@ def evaluate(
     )
     records = {name: stamped(record, common) for name, record in found.records.items()}
     findings, subgroups, gaps = group_sections(found, common)
+    aligned = found.alignment and stamped_groups(found.alignment, common)
     copies, rebuilt = stamped_section(copies, common), stamped_section(rebuilt, common)
     scores = Scores(
         metrics=records,
         per_finding=findings,
         per_subgroup=subgroups,
         subgroup_gaps=gaps,
+        alignment=aligned,
         label_fidelity=fidelity,
         label_fidelity_before=earlier,
         memorization=copies,
@@ -102,6 +111,7 @@ def evaluate(
             records,
             per_finding=findings,
             per_subgroup=subgroups,
+            alignment=aligned,
             memorization=copies,
             reconstruction=rebuilt,
         ),

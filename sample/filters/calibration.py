@@ -16,19 +16,22 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
-from safetensors.torch import save
 from torch import Tensor
 
 from sample.filters import alignment, distribution, labels, memorization, quality
 from sample.filters.base import Filter
 from sample.filters.judge import Judge
-from sample.filters.references import Gallery, labels_of, shrunk, slices, standard_pixels
+from sample.filters.references import (
+    Gallery,
+    collect_gallery,
+    labels_of,
+    load_gallery,
+    shrunk,
+    slices,
+)
 from synth.config.schema import Config, FilterSection
 from synth.errors import SynthError
 from synth.extractors import EXTRACTORS
-from synth.extractors.base import in_batches
 from synth.extractors.classifier import (
     Classifier,
     fit_classifier,
@@ -36,7 +39,7 @@ from synth.extractors.classifier import (
     one_thread,
 )
 from synth.extractors.text_side import Joint
-from synth.manifest import Dataset, Row, sha256_file, sha256_text, write_bytes, write_json
+from synth.manifest import Dataset, Row, sha256_file, sha256_text, write_json
 from synth.progress import Progress
 from synth.seeding import seed_from
 
@@ -141,7 +144,12 @@ def _calibrate(
 ) -> dict[str, Any]:
     """Compute and keep everything; the record comes last."""
     classifier = _fit(folder, images, settings) if settings.labels else None
-    gallery = _collect(folder, images, settings) if _measures(settings) else None
+    gallery = None
+    if _measures(settings):
+        extractor = EXTRACTORS.get(settings.extractor)()
+        gallery = collect_gallery(
+            folder / _GALLERY, extractor, images.dataset, images.train, images.size
+        )
     arrays = _measured(images, settings, classifier, gallery, reader)
     limits = _from_measured(arrays, images, classifier, settings.reject)
     names = [name for name in (_CLASSIFIER, _GALLERY) if (folder / name).is_file()]
@@ -192,38 +200,6 @@ def _fit(folder: Path, images: _Real, settings: FilterSection) -> Classifier:
     )
     classifier.save(folder / _CLASSIFIER)
     return classifier
-
-
-def _collect(folder: Path, images: _Real, settings: FilterSection) -> Gallery:
-    extractor = EXTRACTORS.get(settings.extractor)()
-    found = [
-        (in_batches(extractor, part).numpy(), standard_pixels(part))
-        for _, part in slices(images.dataset, images.train, images.size)
-    ]
-    features = np.concatenate([one for one, _ in found])
-    pixels = np.concatenate([two for _, two in found])
-    deviation = features.astype(np.float64).std(axis=0)
-    spread = np.maximum(deviation, max(1e-3 * float(deviation.max()), 1e-9)).astype(np.float32)
-    arrays = {"features": features / spread, "pixels": pixels, "spread": spread}
-    tensors = {name: torch.from_numpy(np.ascontiguousarray(a)) for name, a in arrays.items()}
-    ids = json.dumps([row.sample_id for row in images.train])
-    tensors["ids"] = torch.frombuffer(bytearray(ids.encode()), dtype=torch.uint8)
-    write_bytes(folder / _GALLERY, save(tensors))
-    return _gallery(folder, settings)
-
-
-def _gallery(folder: Path, settings: FilterSection) -> Gallery:
-    try:
-        arrays = load_file(folder / _GALLERY)
-    except (OSError, SafetensorError) as error:
-        raise SynthError("not a saved gallery", where=folder / _GALLERY, got=error) from None
-    return Gallery(
-        tuple(json.loads(arrays["ids"].tobytes())),
-        arrays["features"],
-        arrays["pixels"],
-        arrays["spread"],
-        EXTRACTORS.get(settings.extractor)(),
-    )
 
 
 def _measured(
@@ -300,7 +276,7 @@ def _filters(
     if reader is not None:
         found.append(alignment.AlignmentFilter(reader, limits["alignment"]))
     if _measures(settings):
-        gallery = _gallery(folder, settings)
+        gallery = load_gallery(folder / _GALLERY, EXTRACTORS.get(settings.extractor)())
         if settings.memorization:
             near = limits["memorization"]
             found.append(memorization.MemorizationFilter(gallery, (near[0], near[1])))

@@ -76,13 +76,21 @@ def cut(tokenizer: Any, text: str, limit: int) -> Tokens:
         limit: tokens that the model reads.
 
     Raises:
-        SynthError: the text was cut and its end token with it.
+        SynthError: the text was cut at random places, or its end token with it.
     """
     ids, longer = _row(tokenizer, text, limit), _row(tokenizer, text, 2 * limit)
     empty = _row(tokenizer, "", 2 * limit)
     padding = empty[-1]
     truncated = ids != longer[:limit] or any(token != padding for token in longer[limit:])
-    end = next((token for token in reversed(empty) if token != padding), padding)
+    if truncated and getattr(tokenizer, "reduction_fn", None) is not None:
+        raise SynthError(
+            "this model's tokenizer leaves words out at random, so its features are random too",
+            where="open_clip tokenizer",
+            got=f"a text of more than {limit} tokens",
+            fix="Give another model, or shorter texts.",
+        )
+    last = next((token for token in reversed(empty) if token != padding), padding)
+    end = getattr(tokenizer, "eot_token_id", last)  # padding may be the end token itself
     stripped = bool(getattr(tokenizer, "strip_sep_token", False))  # trained without an end token
     if truncated and not stripped and ids[-1] != end:
         raise SynthError(

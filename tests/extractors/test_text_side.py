@@ -17,13 +17,14 @@ from synth.extractors.open import open_extractor
 from synth.extractors.open_clip_text import cut as cut_open_clip
 from synth.extractors.text_side import Joint, has_text_side, joint
 
+KINDS = ("clip", "siglip", "roberta")
 TEXTS = ["There is a small nodule.", "No acute finding.", "There is a small nodule."]
 
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     root = tmp_path_factory.mktemp("dual")
-    return {kind: clip_folder(root / kind, kind=kind) for kind in ("clip", "siglip")}
+    return {kind: clip_folder(root / kind, kind=kind) for kind in KINDS}
 
 
 def opened(folder: Path) -> Joint:
@@ -31,7 +32,7 @@ def opened(folder: Path) -> Joint:
     return joint(open_extractor(text), named=text)
 
 
-@pytest.mark.parametrize("kind", ["clip", "siglip"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_texts_lie_in_the_space_of_the_images(folders: dict[str, Path], kind: str) -> None:
     both = opened(folders[kind])
     found = both.texts(TEXTS)
@@ -98,6 +99,12 @@ def test_a_long_text_is_cut_counted_and_keeps_its_end(folders: dict[str, Path]) 
     rows = both.texts([same, same + " hernia", other]).values
     assert torch.equal(rows[0], rows[1])
     assert not torch.allclose(rows[0], rows[2], atol=1e-4)
+
+
+def test_positions_that_padding_takes_are_not_read(folders: dict[str, Path]) -> None:
+    both = opened(folders["roberta"])  # its first position is after that of padding
+    assert both.texts.limit == 15
+    assert both.texts([long_text(13), long_text(14)]).truncated == (False, True)
 
 
 def test_a_tokenizer_that_ends_before_its_content_is_refused() -> None:
@@ -202,6 +209,23 @@ def test_open_clip_that_drops_the_end_is_refused(monkeypatch: pytest.MonkeyPatch
         both.texts(["abcdefg"])
     with pytest.raises(SynthError, match="lost its end token"):
         cut_open_clip(SimpleTokenizer(8, keeps_end=False), "abcdefg", 8)
+
+
+def test_open_clip_that_pads_with_its_end_or_drops_words_at_random() -> None:
+    class EndsAll(SimpleTokenizer):
+        eot_token_id = 2
+
+        def __call__(self, texts: list[str], context_length: int = 77) -> torch.Tensor:
+            rows = super().__call__(texts, context_length)
+            return torch.where(rows == 0, 2, rows)
+
+    found = [cut_open_clip(EndsAll(8), text, 8) for text in ("abc", "abcdef", "abcdefg")]
+    assert [tokens.truncated for tokens in found] == [False, False, True]
+    random = SimpleTokenizer(8)
+    random.reduction_fn = object()  # type: ignore[attr-defined]
+    assert not cut_open_clip(random, "abcdef", 8).truncated
+    with pytest.raises(SynthError, match="words out at random"):
+        cut_open_clip(random, "abcdefg", 8)
 
 
 def test_open_clip_without_a_length_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

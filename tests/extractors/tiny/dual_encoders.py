@@ -38,11 +38,11 @@ def clip_folder(
     vocabulary: int | None = None,
     seed: int = 7,
 ) -> Path:
-    """A saved CLIP or SigLIP of 32-pixel images and texts of 16 tokens.
+    """A saved dual encoder of 32-pixel images and texts of 16 tokens.
 
     Args:
         folder: to write.
-        kind: ``clip`` or ``siglip``.
+        kind: ``clip``, ``siglip``, or ``roberta``: any vision and any text network, projected.
         tokenizer: whether it comes with one.
         words: that the tokenizer knows beyond ``WORDS``.
         vocabulary: tokens of the text network, where they are not the tokenizer's.
@@ -75,7 +75,12 @@ def _model(kind: str, text: dict[str, Any]) -> Any:
 
     if kind == "clip":
         return t.CLIPModel(t.CLIPConfig(text_config=text, vision_config=_VISION, projection_dim=12))
-    return t.SiglipModel(t.SiglipConfig(text_config=text, vision_config=_VISION))
+    if kind == "siglip":
+        return t.SiglipModel(t.SiglipConfig(text_config=text, vision_config=_VISION))
+    config = t.VisionTextDualEncoderConfig.from_vision_text_configs(
+        t.ViTConfig(**_VISION), t.RobertaConfig(**text), projection_dim=12
+    )
+    return t.VisionTextDualEncoderModel(config)
 
 
 def _tokenizer(words: tuple[str, ...]) -> Any:
