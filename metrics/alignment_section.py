@@ -87,18 +87,29 @@ def alignment_section(
     negated = _negation(sets, real, synthetic, both.texts, work)
     if not records and negated is None:
         return None
-    words = f"{facts.preprocessing}; texts by {both.texts.id}, at most {both.texts.limit} tokens"
+    return _to_json(records, negated, made, held, both.texts, facts)
+
+
+def _to_json(
+    records: Mapping[str, Record],
+    negated: Mapping[str, Any] | None,
+    made: _Read | None,
+    held: _Read | None,
+    side: TextSide,
+    facts: ExtractorFacts,
+) -> dict[str, Any]:
+    words = f"{facts.preprocessing}; texts by {side.id}, at most {side.limit} tokens"
     facts = replace(facts, preprocessing=words)
     cut = {
         "truncated": made.truncated if made else 0,
         "real_truncated": held.truncated if held else 0,
     }
     return {
-        **{name: _json(_counted(one, cut, both.texts), facts) for name, one in records.items()},
+        **{name: _json(_counted(one, cut, side), facts) for name, one in records.items()},
         "negation": negated and _negation_json(negated, facts),
         "texts": {
-            "id": both.texts.id,
-            "limit": both.texts.limit,
+            "id": side.id,
+            "limit": side.limit,
             "synthetic": made and made.facts(),
             "real": held and held.facts(),
         },

@@ -66,6 +66,15 @@ def judged(
     seen = features(f"{side}: images", images)
     one, two = features("stating sentences", stating, 1), features("denying sentences", denying, 1)
     truth = np.asarray(labels, dtype=np.float64)
+    _check_shapes(seen, one, two, truth, side)
+    group_names(len(seen), groups, side=side)
+    unit = unit_vectors(f"{side}: images", seen)
+    ends = unit_vectors("stating sentences", one) - unit_vectors("denying sentences", two)
+    known = np.where(np.isin(truth, (0.0, 1.0)), truth, np.nan)
+    return Judged(np.round(unit @ ends.T, _DIGITS), known, groups)
+
+
+def _check_shapes(seen: Floats, one: Floats, two: Floats, truth: Floats, side: str) -> None:
     if one.shape != two.shape or one.shape[1] != seen.shape[1]:
         raise SynthError(
             "images and sentences are not of one space",
@@ -80,11 +89,6 @@ def judged(
             got=list(truth.shape),
             expected=[len(seen), len(one)],
         )
-    group_names(len(seen), groups, side=side)
-    unit = unit_vectors(f"{side}: images", seen)
-    ends = unit_vectors("stating sentences", one) - unit_vectors("denying sentences", two)
-    known = np.where(np.isin(truth, (0.0, 1.0)), truth, np.nan)
-    return Judged(np.round(unit @ ends.T, _DIGITS), known, groups)
 
 
 def labelled_cases(given: Judged, column: int, value: int) -> tuple[Floats, NDArray[np.str_]]:

@@ -49,20 +49,23 @@ def matched_auc(given: Pairs, *, seed: int = 0, side: str = "pairs") -> tuple[Es
     scores = cosines[:, own]
     right = np.diagonal(scores)[:, None]
     wins = allowed * ((right > scores) + 0.5 * (right == scores))
-    block = unit_blocks(given.units, seed=seed, side=side)
-    member = block[:, None] == np.arange(block.max() + 1)
-    won, met = wins @ member, allowed.astype(np.float64) @ member
-    full = _mean_share(won.sum(axis=1), met.sum(axis=1))
-    without = [
-        _mean_share(
-            (won.sum(axis=1) - won[:, number])[block != number],
-            (met.sum(axis=1) - met[:, number])[block != number],
-        )
-        for number in range(block.max() + 1)
-    ]
+    met = allowed.astype(np.float64)
+    full = _mean_share(wins.sum(axis=1), met.sum(axis=1))
+    without = _left_out(wins, met, unit_blocks(given.units, seed=seed, side=side))
     compared = allowed.any(axis=1)
     units = len(np.unique(names[compared]))
-    return area_estimate(full, np.array(without), units, why), where, int(compared.sum())
+    return area_estimate(full, without, units, why), where, int(compared.sum())
+
+
+def _left_out(wins: Floats, met: Floats, block: NDArray[np.intp]) -> Floats:
+    """The mean share without the images and texts of each block, [blocks]."""
+    numbers = np.arange(block.max() + 1)
+    member = block[:, None] == numbers
+    won, others = (rows.sum(axis=1)[:, None] - rows @ member for rows in (wins, met))
+    kept = (block != number for number in numbers)
+    return np.array(
+        [_mean_share(won[rows, n], others[rows, n]) for n, rows in zip(numbers, kept, strict=True)]
+    )
 
 
 def _mismatches(given: Pairs, other: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], str, str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -49,30 +49,18 @@ def open_texts(
     """
     tokenizer = _tokenizer(where, model.config.text_config)
     limit = _limit(tokenizer, model.config.text_config)
-    pad = int(tokenizer.pad_token_id or 0)
-    # SigLIP was trained on texts padded to its limit, and without a mask.
-    padded = kind.startswith("siglip")
-
-    def run(texts: Sequence[Tokens]) -> Tensor:
-        width = limit if padded else max(len(text.ids) for text in texts)
-        ids = torch.full((len(texts), width), pad, dtype=torch.long)
-        mask = torch.zeros((len(texts), width), dtype=torch.long)
-        for row, text in enumerate(texts):
-            ids[row, : len(text.ids)] = torch.tensor(text.ids)
-            mask[row, : len(text.ids)] = 1
-        given = {"input_ids": ids.to(device)}
-        if not padded:
-            given["attention_mask"] = mask.to(device)
-        found = model.get_text_features(**given)
-        value: Tensor = found if isinstance(found, Tensor) else found.pooler_output
-        return value
-
     side = NetworkTextSide(
         id=f"hf-{kind}-{weights_sha256[:12]}-text@{limit}-{_digest(tokenizer)}",
         limit=limit,
         dim=dim,
         tokenize=lambda text: cut(tokenizer, text, limit),
-        run=run,
+        # SigLIP was trained on texts padded to its limit, and without a mask.
+        run=_run(
+            model,
+            pad=int(tokenizer.pad_token_id or 0),
+            padded_to=limit if kind.startswith("siglip") else None,
+            device=device,
+        ),
     )
     try:
         side([_PROBE])  # an error now, and not after all images
@@ -80,6 +68,28 @@ def open_texts(
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise SynthError("the model does not take texts alone", where=where, got=first) from None
     return side
+
+
+def _run(
+    model: Any, *, pad: int, padded_to: int | None, device: str
+) -> Callable[[Sequence[Tokens]], Tensor]:
+    """From tokens to projected features, with a mask unless all are padded to one length."""
+
+    def run(texts: Sequence[Tokens]) -> Tensor:
+        width = padded_to or max(len(text.ids) for text in texts)
+        ids = torch.full((len(texts), width), pad, dtype=torch.long)
+        mask = torch.zeros((len(texts), width), dtype=torch.long)
+        for row, text in enumerate(texts):
+            ids[row, : len(text.ids)] = torch.tensor(text.ids)
+            mask[row, : len(text.ids)] = 1
+        given = {"input_ids": ids.to(device)}
+        if padded_to is None:
+            given["attention_mask"] = mask.to(device)
+        found = model.get_text_features(**given)
+        value: Tensor = found if isinstance(found, Tensor) else found.pooler_output
+        return value
+
+    return run
 
 
 def cut(tokenizer: Any, text: str, limit: int) -> Tokens:

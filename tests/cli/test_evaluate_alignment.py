@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import shutil
 from pathlib import Path
@@ -14,6 +15,7 @@ from paired_datasets import FINDINGS, paired_dataset
 
 from metrics import image_text_alignment
 from metrics.alignment import MEANINGS
+from metrics.compare import compare
 from metrics.extract import features_of
 from metrics.ingest import open_images
 from metrics.pairs import pairs
@@ -84,6 +86,8 @@ def test_every_record_is_what_the_functions_say(sets: Path, scores: dict[str, An
         assert both.texts.id in record["preprocessing"]
         assert record["fingerprint"]
         assert (record["n_real"], record["n_synthetic"]) == (40, 40)
+        assert record["details"]["units"] == 40
+        assert record["details"]["real_units"] == 20  # two images of a patient
     assert section["cosine"]["meaning"] == MEANINGS["cosine"]
 
 
@@ -137,6 +141,29 @@ def test_it_is_in_the_protocol_and_compares(
     assert "## Image-text alignment" in page
     assert "| cosine |" in page
     assert "| negation nodule auroc |" in page
+
+
+def test_patients_are_units_on_either_side(sets: Path, synth: Any) -> None:
+    code, out, _ = synth(*ask(sets, "--json", made="real"))
+    assert code == 0
+    cosine = json.loads(out)["alignment"]["cosine"]
+    assert (cosine["details"]["units"], cosine["details"]["real_units"]) == (20, 20)
+    assert cosine["details"]["difference"] == 0.0
+
+
+def test_what_does_not_compare_is_left_out_and_named(scores: dict[str, Any]) -> None:
+    other = copy.deepcopy(scores)
+    fewer = "alignment.negation.findings.nodule.auroc"
+    other["protocol"]["records"][fewer]["n_synthetic"] = 39
+    other["alignment"]["matched_auc"]["details"]["mismatches"] = "among all images"
+    found = compare(scores, other)
+    names = {row.name for row in found.rows}
+    assert "alignment.cosine" in names
+    assert not {fewer, "alignment.matched_auc"} & names
+    assert f"{fewer}: other images in the group" in found.not_compared
+    assert any(
+        text.startswith("alignment.matched_auc: mismatched texts") for text in found.not_compared
+    )
 
 
 def test_other_weights_do_not_compare(

@@ -11,6 +11,8 @@ from scipy import stats
 
 from metrics import image_text_alignment
 from metrics.arrays import Floats
+from metrics.clustered import share_estimate
+from metrics.intervals import wilson
 from metrics.matched_auc import AMONG_ALL, WITHIN
 from metrics.pairs import pairs
 from metrics.records import Record
@@ -230,6 +232,27 @@ def test_small_sets_have_values_and_no_intervals() -> None:
     assert two.records["cosine"].value == 1.0
     alike = image_text_alignment(images=np.eye(12), texts=np.ones((12, 12)))
     assert set(alike.missing) == {"retrieval", "matched_auc"}
+
+
+def test_ties_count_half() -> None:
+    images = np.ones((12, 12))  # as close to every text as to its own
+    record = scored({"images": images, "texts": np.eye(12)})["matched_auc"]
+    assert record.value == 0.5
+    assert record.ci is None
+
+
+def test_a_share_of_alike_blocks_is_as_wide_as_so_many_cases() -> None:
+    hits = np.repeat(np.arange(20) % 4 == 0, 10)  # 20 patients, whose ten images are all alike
+    without = np.array([np.delete(hits, slice(10 * b, 10 * b + 10)).mean() for b in range(20)])
+    alike = share_estimate(0.25, without, 20).ci
+    many = share_estimate(0.25, without, 200).ci  # units alone do not make it narrow
+    assert alike == pytest.approx(many, abs=0.01)
+    spread = np.array([np.delete(np.arange(200) % 4 == 0, [b]).mean() for b in range(200)])
+    alone = share_estimate(0.25, spread, 200).ci
+    assert alone is not None
+    assert alike is not None
+    assert alone == pytest.approx(wilson(50, 200), abs=0.005)
+    assert (alike[1] - alike[0]) > 2.5 * (alone[1] - alone[0])
 
 
 def test_the_seed_and_the_arrays_decide() -> None:
