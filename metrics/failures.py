@@ -1,7 +1,7 @@
 """The synthetic images that the evaluation itself finds worst, each with its reason.
 
-    absent    asked to show a finding that the judge hardly sees
-    present   asked not to show a finding that the judge sees
+    absent    asked to show a finding, which the judge sees less than in real images with it
+    present   asked not to show one, which the judge sees more than in real images without it
     far       farthest from any real image, in the features that the distances are measured in
     copy      nearest to a training image, in pixels
     repeat    nearest to another synthetic image, in pixels
@@ -80,8 +80,9 @@ def misjudged(
     """Images whose findings the judge sees least (``state`` 1), or sees though denied (0).
 
     Probabilities of different findings do not compare, since judges see some better than others.
-    So an image is ranked by how rare so extreme a probability is among real images with the same
-    label, and the worst image of each finding comes before the second worst of any.
+    So an image is ranked by the share of real images with the same label whose probability is as
+    extreme, then by the probability; the worst image of each finding comes before the second worst
+    of any. A finding that no real image has comes last.
 
     Args:
         state: 1 for findings asked for, 0 for findings denied.
@@ -98,7 +99,8 @@ def misjudged(
         rows = np.flatnonzero(asked[:, column] == state)
         like = np.sort(sign * real_probabilities[truth[:, column] == state, column])
         values = sign * probabilities[rows, column].astype(np.float64)
-        rarity = (1 + np.searchsorted(like, values, side="right")) / (1 + len(like))
+        as_bad = np.searchsorted(like, values, side="right")
+        rarity = as_bad / len(like) if len(like) else np.ones(len(values))
         limit = sign * float(np.quantile(like, REAL_SHARE)) if len(like) >= LEAST else None
         reason = "absent" if state == 1 else "present"
         for turn, at in enumerate(np.lexsort((values, rarity))[:most].tolist()):
