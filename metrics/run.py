@@ -9,7 +9,7 @@ from typing import Any
 from metrics.by_extractor import group_sections, records_by_extractor
 from metrics.chosen import AS_USUAL, Choices
 from metrics.evaluated import provenance
-from metrics.failures import failures_section
+from metrics.failure_section import failures_section
 from metrics.judge import fit_judge, judged
 from metrics.protocol import common_protocol, full_protocol, set_digest, stamped, stamped_section
 from metrics.records import Scores
