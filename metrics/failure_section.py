@@ -42,8 +42,13 @@ def failures_section(
         found += [_entry(one, made) for one in _judged(sets, judge)]
     if features is not None:
         real, synthetic = (_double(side) for side in features)
-        groups = features[0].groups
-        far = outlying(real=real, synthetic=synthetic, real_groups=groups, most=SHOWN["far"])
+        far = outlying(
+            real=real,
+            synthetic=synthetic,
+            real_groups=features[0].groups,
+            most=SHOWN["far"],
+            seed=work.settings.seed,
+        )
         found += [_entry(one, made, sets.real, "real") for one in far]
     again = _repeats(sets, seed=work.settings.seed)
     return (

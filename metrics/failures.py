@@ -27,7 +27,7 @@ from metrics.squared import nearest_of_others
 REAL_SHARE = 0.05  # of real images with a finding whose probability lies below the limit
 LEAST = 20  # real images below which a limit would be one image
 SHOWN = {"absent": 6, "present": 6, "far": 6, "copy": 3, "repeat": 3}
-_MOST = 20_000  # images among which repeats are looked for
+_MOST = 20_000  # images among which all pairs are looked at
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def _ranked(
 
 
 def outlying(
-    *, real: Floats, synthetic: Floats, real_groups: Groups = None, most: int
+    *, real: Floats, synthetic: Floats, real_groups: Groups = None, most: int, seed: int = 0
 ) -> list[Failure]:
     """Images farthest from their nearest real one; real images of other patients set the limit.
 
@@ -127,10 +127,12 @@ def outlying(
         synthetic: [m, d].
         real_groups: the patient of each real row.
         most: images to return.
+        seed: of the real images that set the limit, where there are more than 20,000; their
+            distances are larger than among all of them, and so is the limit.
     """
     distance, nearest = nearest_distance(synthetic, real)
-    names = group_names(len(real), real_groups, side="real")
-    limit = _limit(real, names, 1.0 - REAL_TAIL)
+    some, groups = at_most(_MOST, real, real_groups, seed=seed, side="real")
+    limit = _limit(some, group_names(len(some), groups, side="real"), 1.0 - REAL_TAIL)
     return [
         Failure(row, "far", float(distance[row]), limit, other=int(nearest[row]))
         for row in np.argsort(-distance, kind="stable")[:most].tolist()

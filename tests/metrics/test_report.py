@@ -205,6 +205,7 @@ def test_best_gain_is_the_largest_and_never_a_loss(scores):
         (12.34, "12.3"),
         (-0.5, "−0.500"),
         (0, "0.000"),
+        (0.00123, "0.0012"),
         (0.00001, "1.0e−05"),
         (None, "–"),
         (float("nan"), "–"),
