@@ -150,7 +150,10 @@ def _table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
         for at in range(len(headers))
         if at == 0 or any(row[at] not in ("", NONE) for row in kept)
     ]
-    lines = [[headers[at] for at in columns], ["---" if at == 0 else "--:" for at in columns]]
+    lines = [
+        [headers[at] for at in columns],
+        ["---" if headers[at] in ("", "note") else "--:" for at in columns],
+    ]
     lines += [[_plain(row[at]) for at in columns] for row in kept]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 

@@ -120,7 +120,7 @@ def utility_section(sets: Sets, judge: Classifier | None, work: Work) -> dict[st
     """What classifiers gain from the synthetic images, on real test patients."""
     settings = work.settings
     if settings.utility is None:
-        work.skip("utility", "metrics.utility is null")
+        work.skip("utility", "switched off: metrics.utility is null")
         return None
     if judge is None or sets.train is None:
         work.skip("utility", "no labelled real training images")
