@@ -20,6 +20,7 @@ What other tools would print: ``metrics.compat``. Statistics to keep and merge: 
 
 from __future__ import annotations
 
+from metrics.alignment import image_text_alignment
 from metrics.authenticity import authenticity
 from metrics.c2st import c2st
 from metrics.copy_rate import copy_rate
@@ -42,6 +43,7 @@ __all__ = [
     "delong",
     "frechet_distance",
     "holm",
+    "image_text_alignment",
     "kernel_distance",
     "mifid",
     "mmd_rbf",

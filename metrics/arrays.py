@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,7 +12,10 @@ from synth.errors import SynthError
 from synth.seeding import numpy_rng
 
 Floats = NDArray[np.float64]
+Matrix = NDArray[np.floating]  # float32 or float64
+Precision = TypeVar("Precision", bound=np.floating)  # what comes in goes out
 Groups = Sequence[str] | None  # one name a row: its patient; None: every row its own
+SLAB = 2048  # rows that are worked on at once
 
 
 def feature_pair(real: ArrayLike, synthetic: ArrayLike, *, least: int = 2) -> tuple[Floats, Floats]:
@@ -21,7 +25,17 @@ def feature_pair(real: ArrayLike, synthetic: ArrayLike, *, least: int = 2) -> tu
         SynthError: not two-dimensional, different dimensions, NaN or infinite values, or fewer than
             ``least`` rows.
     """
-    one, two = features("real", real, least), features("synthetic", synthetic, least)
+    one, two = matrix_pair(real, synthetic, least=least)
+    return np.asarray(one, dtype=np.float64), np.asarray(two, dtype=np.float64)
+
+
+def matrix_pair(real: ArrayLike, synthetic: ArrayLike, *, least: int = 2) -> tuple[Matrix, Matrix]:
+    """Both sides as they are in memory or on disk, float32 or float64, checked and not copied.
+
+    Raises:
+        SynthError: as ``feature_pair``.
+    """
+    one, two = matrix("real", real, least), matrix("synthetic", synthetic, least)
     if one.shape[1] != two.shape[1]:
         raise SynthError(
             "features have different dimensions",
@@ -38,11 +52,23 @@ def features(side: str, values: ArrayLike, least: int = 2) -> Floats:
     Raises:
         SynthError: as ``feature_pair``.
     """
+    return np.asarray(matrix(side, values, least), dtype=np.float64)
+
+
+def matrix(side: str, values: ArrayLike, least: int = 2) -> Matrix:
+    """One side [n, d], checked a slab at a time: float32 and mapped files stay what they are.
+
+    Raises:
+        SynthError: as ``feature_pair``.
+    """
     detach = getattr(values, "detach", None)  # a tensor, recognised without importing torch
     if detach is not None:
-        values = detach().cpu().double().numpy()
+        tensor = detach().cpu()
+        values = (tensor if str(tensor.dtype) == "torch.float32" else tensor.double()).numpy()
     try:
-        array = np.asarray(values, dtype=np.float64)
+        array = np.asarray(values)
+        if array.dtype not in (np.float32, np.float64):
+            array = array.astype(np.float32 if array.dtype == np.float16 else np.float64)
     except (TypeError, ValueError) as error:  # rows of different length, text
         raise SynthError("features are not numbers in a matrix", where=side, got=error) from None
     if array.ndim != 2 or array.shape[1] == 0:
@@ -51,10 +77,15 @@ def features(side: str, values: ArrayLike, least: int = 2) -> Floats:
         )
     if len(array) < least:
         raise SynthError("too few images", where=side, got=len(array), expected=f"at least {least}")
-    if not np.isfinite(array).all():
-        bad = int((~np.isfinite(array)).any(axis=1).sum())
+    bad = sum(int((~np.isfinite(array[rows])).any(axis=1).sum()) for rows in slabs(len(array)))
+    if bad:
         raise SynthError("features hold NaN or infinite values", where=side, got=f"{bad} such rows")
     return array
+
+
+def slabs(count: int, size: int = SLAB) -> Iterator[slice]:
+    """Consecutive rows, ``size`` at a time: what is done to them needs no copy of all."""
+    return (slice(start, min(start + size, count)) for start in range(0, count, size))
 
 
 def block_count(count: int, groups: Groups, *, most: int) -> int:
@@ -112,8 +143,13 @@ def halves(count: int, groups: Groups, *, seed: int) -> tuple[NDArray[np.intp], 
 
 
 def equal_sizes(
-    real: Floats, synthetic: Floats, real_groups: Groups, synthetic_groups: Groups, *, seed: int
-) -> tuple[Floats, Floats, Groups, Groups]:
+    real: NDArray[Precision],
+    synthetic: NDArray[Precision],
+    real_groups: Groups,
+    synthetic_groups: Groups,
+    *,
+    seed: int,
+) -> tuple[NDArray[Precision], NDArray[Precision], Groups, Groups]:
     """Both sides at the smaller N, the larger one subsampled: some metrics depend on N."""
     size = min(len(real), len(synthetic))
     one, names = at_most(size, real, real_groups, seed=seed, side="real")
@@ -122,8 +158,8 @@ def equal_sizes(
 
 
 def at_most(
-    most: int, rows: Floats, groups: Groups, *, seed: int, side: str
-) -> tuple[Floats, Groups]:
+    most: int, rows: NDArray[Precision], groups: Groups, *, seed: int, side: str
+) -> tuple[NDArray[Precision], Groups]:
     """The rows and their groups, or that many of them at random, in their order."""
     if len(rows) <= most:
         return rows, groups

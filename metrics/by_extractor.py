@@ -1,14 +1,16 @@
 """Fidelity, diversity and copying in the features of each extractor that was asked for.
 
-Findings and subgroups are scored by the first extractor alone: one family of tests, one answer.
+Findings and subgroups are scored by the first extractor alone, alignment by the first that reads
+texts: one family of tests, one answer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from metrics.alignment_section import NEEDED, WHAT, alignment_section
 from metrics.chosen import WITH_TRAINING, Choices, FeatureSets, chosen_records
 from metrics.distances import ExtractorFacts, Features, distance_records
 from metrics.extract import facts_of, features_of
@@ -17,19 +19,21 @@ from metrics.ingest import ImageSet
 from metrics.ms_ssim import ms_ssim_diversity
 from metrics.per_finding import per_finding
 from metrics.protocol import stamped_groups
-from metrics.records import Record
+from metrics.records import Missing, Record
 from metrics.sets import Sets, Work
 from metrics.subgroups import Subgroups, per_subgroup
+from metrics.texture import texture_ratio
 from synth.errors import SynthError, UsageError
 from synth.extractors.base import Extractor
 from synth.extractors.classifier import Classifier
 from synth.extractors.open import open_extractor
+from synth.extractors.text_side import has_text_side, joint
 from synth.families.device import select_device
 
 
 @dataclass(frozen=True)
 class ByExtractor:
-    """Records of all images by name, and those of the findings and subgroups.
+    """Records of all images by name, those of the findings and subgroups, and of the texts.
 
     ``features`` are those of the first extractor: real and synthetic.
     """
@@ -38,6 +42,7 @@ class ByExtractor:
     per_finding: Mapping[str, GroupScores] = field(default_factory=dict)
     subgroups: Subgroups = field(default_factory=Subgroups)
     features: tuple[Features, Features] | None = None
+    alignment: Mapping[str, Any] | None = None
 
 
 def records_by_extractor(
@@ -47,6 +52,8 @@ def records_by_extractor(
     named = choices.extractors or (work.settings.extractor,)
     records: dict[str, Record] = {}
     grouped = ByExtractor({})
+    aligned: Mapping[str, Any] | None = None
+    reading: list[str] = []
     seen: set[str] = set()
     for at, text in enumerate(named):
         work.progress.stage("fidelity and diversity")
@@ -63,15 +70,46 @@ def records_by_extractor(
         if at == 0:
             grouped = _grouped(sets, (real, synthetic), facts, choices, work)
             grouped = replace(grouped, features=(real, synthetic))
+        if choices.wants(WHAT) and has_text_side(extractor):
+            reading.append(text)
+            aligned = aligned or _aligned(sets, (real, synthetic), extractor, text, work)
         for name, record in found.items():
             full = name if at == 0 or name.endswith(f"_{facts.name}") else f"{name}_{facts.name}"
             records[f"{full}-{at + 1}" if full in records else full] = record
+    if choices.wants(WHAT):
+        work.missing.extend(_unread(reading))
     if choices.wants("ms-ssim"):
         try:
             records["ms-ssim"] = _ms_ssim(sets, work)
         except SynthError as error:
             work.skip("ms-ssim", str(error))
-    return replace(grouped, records=records)
+    if choices.wants("texture"):
+        records["texture"] = _texture(sets, work)
+    return replace(grouped, records=records, alignment=aligned)
+
+
+def _aligned(
+    sets: Sets,
+    features: tuple[Features, Features],
+    extractor: Extractor,
+    named: str,
+    work: Work,
+) -> Mapping[str, Any] | None:
+    """Images against texts; what cannot be had is noted."""
+    try:
+        both = joint(extractor, named=named)
+        return alignment_section(sets, *features, both, facts_of(extractor), work)
+    except SynthError as error:
+        work.skip(WHAT, str(error))
+        return None
+
+
+def _unread(reading: list[str]) -> Iterator[Missing]:
+    """That no extractor reads texts, or that more than one does."""
+    if not reading:
+        yield Missing(WHAT, f"no extractor with a text side: {NEEDED}")
+    for named in reading[1:]:
+        yield Missing(f"{WHAT} by {named}", f"scored by the first that reads texts, {reading[0]}")
 
 
 def _grouped(
@@ -128,6 +166,19 @@ def _ms_ssim(sets: Sets, work: Work) -> Record:
     )
     side = real.image_u8.shape[-1]
     return replace(record, extractor="", preprocessing=f"8-bit squares of {side} px")
+
+
+def _texture(sets: Sets, work: Work) -> Record:
+    """Fine detail, in the grey levels themselves."""
+    real, made = sets.real, sets.synthetic
+    record = texture_ratio(
+        real=real.image_u8[:, 0].numpy(),
+        synthetic=made.image_u8[:, 0].numpy(),
+        real_groups=real.groups,
+        synthetic_groups=made.groups,
+        seed=work.settings.seed,
+    )
+    return replace(record, preprocessing=f"8-bit squares of {real.image_u8.shape[-1]} px")
 
 
 def _extractor(text: str, judge: Classifier | None, work: Work) -> Extractor:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from metrics.authenticity import authenticity
 from metrics.c2st import c2st
 from metrics.copy_rate import copy_rate
 from metrics.data_copying import data_copying
-from metrics.distances import ExtractorFacts, Features
+from metrics.distances import ExtractorFacts, Features, of_extractor
 from metrics.mifid import mifid
 from metrics.mmd import mmd_rbf
 from metrics.nearest_neighbour import nearest_neighbour_auc
@@ -23,14 +23,15 @@ from synth.registry import did_you_mean
 
 PER_GROUP = ("per-finding", "per-subgroup")
 USUAL = (
-    *("fd", "kd", "prdc"),
+    *("fd", "kd", "prdc", "texture"),
     *PER_GROUP,
     *("label-fidelity", "memorization", "utility", "reconstruction", "failures"),
 )
 TWO_SETS = ("mmd", "sliced-wasserstein", "c2st", "vendi")
 WITH_TRAINING = ("authenticity", "nn-auc", "data-copying", "copy-rate", "mifid")
+OF_TEXTS = ("alignment",)
 OF_PIXELS = ("ms-ssim",)
-ALL = (*USUAL, *TWO_SETS, *WITH_TRAINING, *OF_PIXELS)
+ALL = (*USUAL, *TWO_SETS, *WITH_TRAINING, *OF_TEXTS, *OF_PIXELS)
 
 
 @dataclass(frozen=True)
@@ -112,12 +113,7 @@ def chosen_records(
         except SynthError as error:
             missing.append(Missing(name, str(error)))
             continue
-        records[name] = replace(
-            record,
-            extractor=facts.id,
-            extractor_sha256=facts.sha256,
-            preprocessing=facts.preprocessing,
-        )
+        records[name] = of_extractor(record, facts)
     return records, missing
 
 

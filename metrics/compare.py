@@ -15,6 +15,7 @@ from synth.errors import SynthError
 LEVEL = 0.05
 _NAMED = 5  # differences told; the rest is counted
 _GROUPED = ("per_finding", "per_subgroup")
+_NEGATION = "alignment.negation."
 _COUNTS = ("n_real", "n_synthetic")
 
 
@@ -86,7 +87,7 @@ def compare(first: Mapping[str, Any], second: Mapping[str, Any]) -> Comparison:
         rows=tuple(_corrected(rows)),
         only_in_one=tuple(sorted(set(one["records"]) ^ set(two["records"]))),
         not_compared=tuple(not_compared),
-        notes=tuple(_software(first, second)),
+        notes=(*_texts(first, second), *_software(first, second)),
     )
 
 
@@ -121,7 +122,7 @@ def _of(protocol: Mapping[str, Any], shared: list[str]) -> dict[str, Any]:
 def _other_group_size(name: str, one: Mapping[str, Any], two: Mapping[str, Any]) -> bool:
     """Plans may ask for a finding more or less often: its row is left out, the rest compares."""
     left, right = one["records"][name], two["records"][name]
-    return name.startswith(_GROUPED) and any(left[n] != right[n] for n in _COUNTS)
+    return name.startswith((*_GROUPED, _NEGATION)) and any(left[n] != right[n] for n in _COUNTS)
 
 
 def _record_rows(
@@ -133,6 +134,9 @@ def _record_rows(
             continue
         if _widths(one) != _widths(two):
             skipped.append(f"{name}: the kernels' widths follow the images and differ")
+            continue
+        if _mismatches(one) != _mismatches(two):
+            skipped.append(f"{name}: mismatched texts were drawn from other images")
             continue
         found = of_records(name.rpartition(".")[2], one, two)
         if found is not None:
@@ -159,6 +163,10 @@ def _within(held: Mapping[str, Any], path: str) -> Any:
 
 def _widths(record: Mapping[str, Any]) -> Any:
     return (record.get("details") or {}).get("bandwidths")
+
+
+def _mismatches(record: Mapping[str, Any]) -> Any:
+    return (record.get("details") or {}).get("mismatches")
 
 
 def _fidelity_rows(
@@ -204,7 +212,7 @@ def _row(name: str, one: float, two: float, found: Difference, higher: bool | No
 def family(name: str) -> str:
     """The family of tests that a row is one of: its part and metric; empty for a single row."""
     part, _, rest = name.partition(".")
-    if part in _GROUPED or rest.startswith("findings."):
+    if part in _GROUPED or rest.startswith(("findings.", "negation.findings.")):
         return f"{part}.{name.rpartition('.')[2]}"
     return ""
 
@@ -221,6 +229,16 @@ def _corrected(rows: list[Row]) -> Iterator[Row]:
             continue
         p = corrected[key][row.name]
         yield replace(row, p_holm=p, better=row.better if p is not None and p < LEVEL else "")
+
+
+def _texts(first: Mapping[str, Any], second: Mapping[str, Any]) -> Iterator[str]:
+    """Other texts are harder or easier to match, whatever the generator."""
+    one, two = ((scores.get("alignment") or {}).get("texts") for scores in (first, second))
+    if not one or not two:
+        return
+    for side in ("synthetic", "real"):
+        if (one.get(side) or {}).get("sha256") != (two.get(side) or {}).get("sha256"):
+            yield f"alignment: the {side} texts of the two runs differ, and so may be harder"
 
 
 def _software(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:

@@ -7,9 +7,10 @@ from typing import Literal
 from numpy.typing import ArrayLike
 
 from metrics import frechet, kernel
-from metrics.arrays import Floats, Groups, equal_sizes, feature_pair
+from metrics.arrays import Groups, Matrix, equal_sizes, matrix_pair
 from metrics.extrapolate import frechet_extrapolated
 from metrics.floor import real_floor, real_floors
+from metrics.meanings import MEANINGS
 from metrics.prdc import expected_coverage, prdc_estimates
 from metrics.prdc import prdc as prdc_shares
 from metrics.records import Estimate, Record, recorded
@@ -45,7 +46,7 @@ def frechet_distance(
     Raises:
         SynthError: too few rows for the estimator, different dimensions or non-finite values.
     """
-    one, two = feature_pair(real, synthetic)
+    one, two = matrix_pair(real, synthetic)
     if estimator == "plug-in":
         found = _plug_in(one, two, allow_rank_deficient)
     elif estimator == "jackknife":
@@ -70,13 +71,13 @@ def frechet_distance(
         n_synthetic=len(two),
         seed=seed,
         higher_is_better=False,
-        meaning="how far the two clouds of images lie apart, as Gaussians; 0 is identical",
+        meaning=MEANINGS["fd"],
         floor=real_floor(_plain_frechet, one, two, real_groups, seed=seed),
         details=details,
     )
 
 
-def _plug_in(one: Floats, two: Floats, allow_rank_deficient: bool) -> Estimate:
+def _plug_in(one: Matrix, two: Matrix, allow_rank_deficient: bool) -> Estimate:
     size, dim = min(len(one), len(two)), one.shape[1]
     if size <= dim and not allow_rank_deficient:
         raise SynthError(
@@ -89,11 +90,11 @@ def _plug_in(one: Floats, two: Floats, allow_rank_deficient: bool) -> Estimate:
     return Estimate(value, None, None, "plug-in value, biased upwards", why)
 
 
-def _plain_frechet(one: Floats, two: Floats) -> float:
+def _plain_frechet(one: Matrix, two: Matrix) -> float:
     return frechet.frechet_distance(real=one, synthetic=two)
 
 
-def _extrapolated(one: Floats, two: Floats, seed: int) -> float | None:
+def _extrapolated(one: Matrix, two: Matrix, seed: int) -> float | None:
     try:
         return frechet_extrapolated(real=one, synthetic=two, seed=seed)
     except SynthError:  # too few rows: the cross-check is missing, the distance stands
@@ -120,7 +121,7 @@ def kernel_distance(
     Raises:
         SynthError: fewer than two rows a side, different dimensions or non-finite values.
     """
-    one, two = feature_pair(real, synthetic)
+    one, two = matrix_pair(real, synthetic)
     found = kernel.kernel_estimate(
         real=one,
         synthetic=two,
@@ -134,21 +135,13 @@ def kernel_distance(
         n_synthetic=len(two),
         seed=seed,
         higher_is_better=False,
-        meaning="how far they lie apart, without bias at any N; 0 is identical",
+        meaning=MEANINGS["kd"],
         floor=real_floor(_plain_kernel, one, two, real_groups, seed=seed),
     )
 
 
-def _plain_kernel(one: Floats, two: Floats) -> float:
+def _plain_kernel(one: Matrix, two: Matrix) -> float:
     return kernel.kernel_distance(real=one, synthetic=two)
-
-
-_MEANINGS = {
-    "precision": "share of synthetic images that look like some real one",
-    "recall": "share of real images that some synthetic one resembles",
-    "density": "how deep synthetic images lie among real ones; about 1 is ideal",
-    "coverage": "share of real images with a synthetic one close by",
-}
 
 
 def prdc(
@@ -177,7 +170,7 @@ def prdc(
     Raises:
         SynthError: k or fewer rows a side, different dimensions or non-finite values.
     """
-    one, two = feature_pair(real, synthetic)
+    one, two = matrix_pair(real, synthetic)
     one, two, names, other = equal_sizes(one, two, real_groups, synthetic_groups, seed=seed)
     found = prdc_estimates(
         real=one, synthetic=two, k=k, real_groups=names, synthetic_groups=other, seed=seed
@@ -191,7 +184,7 @@ def prdc(
             n_synthetic=len(two),
             seed=seed,
             higher_is_better=True,
-            meaning=_MEANINGS[name],
+            meaning=MEANINGS[name],
             floor=floors.get(name),
             details={"k": k} | ({"expected": expected[name]} if name in expected else {}),
         )
@@ -199,7 +192,7 @@ def prdc(
     }
 
 
-def _shares(one: Floats, two: Floats, k: int) -> dict[str, float]:
+def _shares(one: Matrix, two: Matrix, k: int) -> dict[str, float]:
     found = prdc_shares(real=one, synthetic=two, k=k)
     return {
         "precision": found["precision"],

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
-from metrics.arrays import Floats, Groups, halves
+from metrics.arrays import Groups, Precision, halves
 from metrics.records import Floor
 from synth.errors import SynthError
 from synth.seeding import numpy_rng
@@ -15,9 +16,9 @@ _LEAST = 10  # images a half
 
 
 def real_floor(
-    measure: Callable[[Floats, Floats], float],
-    real: Floats,
-    synthetic: Floats,
+    measure: Callable[[NDArray[Precision], NDArray[Precision]], float],
+    real: NDArray[Precision],
+    synthetic: NDArray[Precision],
     groups: Groups,
     *,
     seed: int,
@@ -38,9 +39,9 @@ def real_floor(
 
 
 def real_floors(
-    measure: Callable[[Floats, Floats], Mapping[str, float]],
-    real: Floats,
-    synthetic: Floats,
+    measure: Callable[[NDArray[Precision], NDArray[Precision]], Mapping[str, float]],
+    real: NDArray[Precision],
+    synthetic: NDArray[Precision],
     groups: Groups,
     *,
     seed: int,

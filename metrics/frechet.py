@@ -11,14 +11,26 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.linalg import blas
 
-from metrics.arrays import Floats, Groups, block_count, blocks, feature_pair, halves, picked
+from metrics.arrays import (
+    Floats,
+    Groups,
+    Matrix,
+    block_count,
+    blocks,
+    halves,
+    matrix_pair,
+    picked,
+    slabs,
+)
+from metrics.covariance import Spread, spread_of, without_each
 from metrics.intervals import jackknife
 from metrics.records import Estimate
 from synth.errors import SynthError
 
 _NEGATIVE = 1e-8  # relative size of a negative eigenvalue that is more than rounding
-_DIGITS = 1e-11  # relative error of the trace term up to which eigenvalues need no singular values
+_DIGITS = 1e-9  # relative error of the trace term up to which eigenvalues need no singular values
 _BLOCKS = 10
 _LEAST_BLOCKS = 5  # fewer leave a Student t interval with next to no degrees of freedom
 
@@ -36,12 +48,12 @@ def frechet_distance(*, real: ArrayLike, synthetic: ArrayLike) -> float:
     Raises:
         SynthError: fewer than two rows a side, different dimensions or non-finite values.
     """
-    one, two = feature_pair(real, synthetic)
-    shift = one.mean(axis=0) - two.mean(axis=0)
-    a = (one - one.mean(axis=0)) / np.sqrt(len(one) - 1)
-    b = (two - two.mean(axis=0)) / np.sqrt(len(two) - 1)
-    traces = float((a**2).sum() + (b**2).sum())
-    return float(shift @ shift) + traces - 2.0 * _overlap(a, b)
+    one, two = matrix_pair(real, synthetic)
+    if min(len(one), len(two)) > one.shape[1]:
+        found = _of_spreads(spread_of(one), spread_of(two))
+        if found is not None:
+            return found
+    return _of_rows(one, two)
 
 
 def frechet_from_moments(
@@ -82,16 +94,33 @@ def trace_of_root(one: Floats, two: Floats) -> float:
         SynthError: a covariance has a negative eigenvalue.
     """
     factor = _factor(one)
-    inner: Floats = factor.T @ two @ factor
-    values = np.linalg.eigvalsh((inner + inner.T) / 2)
-    error = 4.0 * np.finfo(np.float64).eps * float(np.abs(values).max())
-    if values.min() > 100.0 * error:
-        roots: Floats = np.sqrt(values)
-        total = float(roots.sum())
-        if error * float((0.5 / roots).sum()) <= _DIGITS * total:
-            return total
+    total = _by_eigenvalues(factor, two)
+    if total is not None:
+        return total
     # Two factors, not Σ₁Σ₂: singular values keep the digits that squared ones lose.
     return float(np.linalg.svd(factor.T @ _factor(two), compute_uv=False).sum())
+
+
+def _by_eigenvalues(factor: Floats, two: Floats) -> float | None:
+    """Σ √λ(Lᵀ Σ₂ L), or None where too many digits may be lost."""
+    inner = _congruent(factor, two)
+    values = np.linalg.eigvalsh(inner)
+    error = 4.0 * np.finfo(np.float64).eps * float(np.abs(values).max())
+    if values.min() <= 100.0 * error:
+        return None
+    roots: Floats = np.sqrt(values)
+    total = float(roots.sum())
+    return total if error * float((0.5 / roots).sum()) <= _DIGITS * total else None
+
+
+def _congruent(factor: Floats, two: Floats) -> Floats:
+    """Lᵀ Σ₂ L; triangular products, half the work, where L is lower triangular."""
+    if np.triu(factor, 1).any():
+        inner: Floats = factor.T @ two @ factor
+        return (inner + inner.T) / 2
+    upper = np.ascontiguousarray(factor).T  # in Fortran order without a copy
+    half = blas.dtrmm(1.0, upper, np.ascontiguousarray(two).T)
+    return np.asarray(blas.dtrmm(1.0, upper, half, side=1, trans_a=1, overwrite_b=1), np.float64).T
 
 
 def frechet_estimate(
@@ -111,7 +140,7 @@ def frechet_estimate(
     Raises:
         SynthError: fewer than 2 d rows a side, where even the bias-reduced value means little.
     """
-    one, two = feature_pair(real, synthetic)
+    one, two = matrix_pair(real, synthetic)
     size, dim = min(len(one), len(two)), one.shape[1]
     if size < 2 * dim:
         raise SynthError(
@@ -140,21 +169,22 @@ def frechet_estimate(
 
 
 def _jackknifed(
-    one: Floats, two: Floats, groups: Groups, other_groups: Groups, number: int, seed: int
+    one: Matrix, two: Matrix, groups: Groups, other_groups: Groups, number: int, seed: int
 ) -> Estimate:
     left = blocks(len(one), groups, number=number, seed=seed, side="real")
     right = blocks(len(two), other_groups, number=number, seed=seed, side="synthetic")
     full = frechet_distance(real=one, synthetic=two)
-    without = np.array(
-        [
-            frechet_distance(real=one[left != block], synthetic=two[right != block])
-            for block in range(number)
-        ]
-    )
-    return jackknife(full, without, bias_reduced=True)
+    without = []
+    spreads = zip(without_each(one, left, number), without_each(two, right, number), strict=True)
+    for block, (a, b) in enumerate(spreads):
+        found = _of_spreads(a, b) if min(a.n, b.n) > one.shape[1] else None
+        if found is None:
+            found = frechet_distance(real=one[left != block], synthetic=two[right != block])
+        without.append(found)
+    return jackknife(full, np.array(without), bias_reduced=True)
 
 
-def _why_withheld(real: Floats, groups: Groups, size: int, seed: int) -> str:
+def _why_withheld(real: Matrix, groups: Groups, size: int, seed: int) -> str:
     dim = real.shape[1]
     if size < 10 * dim:
         return f"interval withheld: {size} images are fewer than 10 × {dim} features"
@@ -203,20 +233,37 @@ def _factor(covariance: Floats) -> Floats:
     return rooted
 
 
-def _overlap(a: Floats, b: Floats) -> float:
-    """Trace of (Σa Σb)^½ for centred, scaled data: Σ = aᵀa."""
-    dim = a.shape[1]
-    if len(a) > dim and len(b) > dim:
-        factor = _cholesky(a.T @ a)
-        if factor is not None:
-            inner: Floats = factor.T @ (b.T @ b) @ factor
-            return float(np.sqrt(_clipped(np.linalg.eigvalsh((inner + inner.T) / 2))).sum())
-    # Singular: the QR factors keep the singular values, so the data need not be squared.
-    return float(np.linalg.norm(_compressed(a) @ _compressed(b).T, ord="nuc"))
+def _of_spreads(one: Spread, two: Spread) -> float | None:
+    """The distance of two spreads; None where a covariance is singular: see ``_of_rows``."""
+    factor = _cholesky(one.covariance)
+    if factor is None:
+        return None
+    overlap = _by_eigenvalues(factor, two.covariance)
+    if overlap is None:
+        return None
+    shift = one.mean - two.mean
+    traces = float(np.trace(one.scatter) / (one.n - 1) + np.trace(two.scatter) / (two.n - 1))
+    return float(shift @ shift) + traces - 2.0 * overlap
 
 
-def _compressed(a: Floats) -> Floats:
-    return a if len(a) <= a.shape[1] else np.asarray(np.linalg.qr(a, mode="r"), np.float64)
+def _of_rows(one: Matrix, two: Matrix) -> float:
+    """The distance from QR factors, which keep the singular values: the data is not squared."""
+    mean_1, mean_2 = (rows.mean(axis=0, dtype=np.float64) for rows in (one, two))
+    shift = mean_1 - mean_2
+    a, b = _compressed(one, mean_1), _compressed(two, mean_2)
+    traces = float((a**2).sum() + (b**2).sum())
+    return float(shift @ shift) + traces - 2.0 * float(np.linalg.norm(a @ b.T, ord="nuc"))
+
+
+def _compressed(rows: Matrix, mean: Floats) -> Floats:
+    """A with Aᵀ A the covariance and at most d rows, or as many as there are."""
+    factor: Floats = np.empty((0, rows.shape[1]))
+    for part in slabs(len(rows)):
+        factor = np.vstack([factor, rows[part] - mean])
+        if len(factor) > factor.shape[1]:
+            factor = np.asarray(np.linalg.qr(factor, mode="r"), np.float64)
+    factor /= np.sqrt(len(rows) - 1)
+    return factor
 
 
 def _cholesky(covariance: Floats) -> Floats | None:

@@ -13,21 +13,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metrics.arrays import Floats, equal_sizes
-from metrics.distances import MEANINGS, ExtractorFacts, Features
+from metrics.distances import ExtractorFacts, Features, of_extractor
+from metrics.fidelity import frechet_distance
 from metrics.floor import real_floor
 from metrics.groups import Group, GroupScores, Sides
 from metrics.kernel import kernel_distance, kernel_estimate
+from metrics.meanings import MEANINGS
 from metrics.mmd import mmd_rbf
 from metrics.multiplicity import holm_by_name
 from metrics.nearest_share import nearest_share
 from metrics.prdc import expected_coverage, prdc_estimates
 from metrics.records import Missing, Record, recorded
 from metrics.squared import centred_tiles
+from metrics.vendi import vendi_score
 from synth.errors import SynthError
 from synth.seeding import numpy_rng
 
 LEAST = 10  # images, and real patients, below which nothing is said of a group
 LEAST_SHARES = 20  # images a side below which shares of neighbours say little
+FRECHET_ROWS = 10  # images a feature and side below which a Fréchet distance says little
 _MOST = 500  # images a side in a permutation test: its cost grows with their square
 _SCALE_ROWS = 1000  # images that the kernels' widths are taken from
 _DRAWS, _MOST_DRAWS = 999, 9999
@@ -89,13 +93,7 @@ def _too_small(group: Group, real: Features) -> str:
 
 def _of(record: Record, facts: ExtractorFacts) -> Record:
     """The record with its extractor; the versions stand once, in the provenance."""
-    return replace(
-        record,
-        extractor=facts.id,
-        extractor_sha256=facts.sha256,
-        preprocessing=facts.preprocessing,
-        versions={},
-    )
+    return replace(of_extractor(record, facts), versions={})
 
 
 def _scores(
@@ -115,6 +113,11 @@ def _scores(
         records |= _shares(real, synthetic, k, seed)
     else:
         withheld["precision, recall, coverage"] = f"fewer than {least} images a side"
+    for name, measure in {"vendi": _vendi, "fd": _frechet}.items():
+        try:
+            records[name] = measure(real, synthetic, seed)
+        except SynthError as error:
+            withheld[name] = str(error)
     p = records["mmd"].details["p"]
     return GroupScores(
         records=records,
@@ -146,6 +149,33 @@ def _kernel(real: Features, synthetic: Features, seed: int) -> Record:
         higher_is_better=False,
         meaning=MEANINGS["kd"],
         floor=floor,
+    )
+
+
+def _frechet(real: Features, synthetic: Features, seed: int) -> Record:
+    """Raised as ``SynthError`` below ten images a feature, where no interval would be shown."""
+    size, dim = min(len(real), len(synthetic)), real.values.shape[1]
+    if size < FRECHET_ROWS * dim:
+        raise SynthError(f"fewer than {FRECHET_ROWS} × {dim} images a side")
+    return frechet_distance(
+        real=real.values,
+        synthetic=synthetic.values,
+        real_groups=real.groups,
+        synthetic_groups=synthetic.groups,
+        cross_check=False,
+        seed=seed,
+    )
+
+
+def _vendi(real: Features, synthetic: Features, seed: int) -> Record:
+    """Effective number of different images, beside the real set's at the same N."""
+    if min(len(real), len(synthetic)) < LEAST_SHARES:
+        raise SynthError(f"fewer than {LEAST_SHARES} images a side")
+    return vendi_score(
+        synthetic=synthetic.values,
+        real=real.values,
+        synthetic_groups=synthetic.groups,
+        seed=seed,
     )
 
 

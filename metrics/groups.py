@@ -59,8 +59,8 @@ class GroupScores:
     """What was found of one group.
 
     Attributes:
-        records: ``kd``, ``mmd``, ``nearest_share``, ``precision``, ``recall`` and ``coverage``,
-            where N allows.
+        records: ``kd``, ``mmd``, ``nearest_share``, ``precision``, ``recall``, ``coverage``,
+            ``vendi`` and ``fd``, where N allows.
         p: of the permutation test that real and synthetic images of the group are alike.
         p_holm: the same, corrected for all groups tested together.
         n_real: real images.

@@ -8,10 +8,8 @@ texts that ask for it differ in other ways from those that deny it. ``detected``
 of images asked to show a finding in which the judge sees it, at the threshold that it passes by
 mistake on 5 % of real images without it. Nothing learned gives about 0.05.
 
-Intervals of an AUROC are DeLong's, with patients as units where they are known. The difference to
-the ceiling is one of two independent sets of images; its interval is built from theirs (Zou &
-Donner 2008), so that it also exists where a separation is perfect, and its p-value agrees with
-it.
+Intervals of an AUROC are DeLong's, with patients as units where they are known; the difference to
+the ceiling is that of ``metrics.ceiling``.
 """
 
 from __future__ import annotations
@@ -21,12 +19,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from metrics.arrays import Floats
+from metrics.ceiling import gap_to_ceiling
 from metrics.finding_auroc import finding_table, macro_auroc, macro_columns
 from metrics.ingest import ImageSet
-from metrics.intervals import LEVEL, wilson
+from metrics.intervals import wilson
 from metrics.multiplicity import holm_by_name
 from synth.extractors.classifier import Classifier
 
@@ -97,20 +95,8 @@ def difference_to_ceiling(row: Mapping[str, Any]) -> dict[str, Any]:
     Returns:
         ``difference``, ``difference_ci`` and ``p``; None where an AUROC or an interval is missing.
     """
-    one, two, ci, real_ci = (row[key] for key in ("auroc", "real_auroc", "ci", "real_ci"))
-    if one is None or two is None:
-        return {"difference": None, "difference_ci": None, "p": None}
-    gap = one - two
-    if ci is None or real_ci is None:
-        return {"difference": gap, "difference_ci": None, "p": None}
-    below = float(np.hypot(one - ci[0], real_ci[1] - two))
-    above = float(np.hypot(ci[1] - one, two - real_ci[0]))
-    towards_zero = below if gap > 0 else above
-    p = 1.0
-    if gap:
-        standard = stats.norm.ppf(0.5 + LEVEL / 2)
-        p = float(2 * stats.norm.sf(standard * abs(gap) / towards_zero)) if towards_zero else 0.0
-    return {"difference": gap, "difference_ci": [gap - below, gap + above], "p": p}
+    found = gap_to_ceiling(*(row[key] for key in ("auroc", "ci", "real_auroc", "real_ci")))
+    return dict(found)
 
 
 def detection_thresholds(probabilities: NDArray[np.floating], truth: Floats) -> Floats:

@@ -12,14 +12,15 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from metrics.arrays import Floats, features
+from metrics.arrays import Floats, Matrix, matrix
+from metrics.covariance import accumulated, spread_of
 from metrics.frechet import frechet_from_moments
 from synth.errors import SynthError
 from synth.manifest import write_bytes
@@ -92,10 +93,8 @@ def _named(moments: Moments) -> str:
 
 def moments_of(rows: ArrayLike, *, extractor: str = "") -> Moments:
     """Moments of features [n, d], one row at least."""
-    found = features("moments", rows, 1)
-    mean: Floats = found.mean(axis=0)
-    centred = found - mean
-    return Moments(len(found), mean, centred.T @ centred, extractor)
+    found = spread_of(matrix("moments", rows, 1))
+    return Moments(found.n, found.mean, found.scatter, extractor)
 
 
 def streamed_moments(batches: Iterable[ArrayLike], *, extractor: str = "") -> Moments:
@@ -104,13 +103,25 @@ def streamed_moments(batches: Iterable[ArrayLike], *, extractor: str = "") -> Mo
     Raises:
         SynthError: no batch, or batches of different dimensions.
     """
-    total: Moments | None = None
-    for batch in batches:
-        part = moments_of(batch, extractor=extractor)
-        total = part if total is None else total.merge(part)
-    if total is None:
+    found = accumulated(_alike(batches))
+    if not found.n:
         raise SynthError("no features to take statistics of", where="moments")
-    return total
+    return Moments(found.n, found.mean, found.scatter, extractor)
+
+
+def _alike(batches: Iterable[ArrayLike]) -> Iterator[Matrix]:
+    """The batches, checked, of one dimension."""
+    dim = 0
+    for batch in batches:
+        rows = matrix("moments", batch, 1)
+        if dim and rows.shape[1] != dim:
+            raise SynthError(
+                "batches have different dimensions",
+                where="moments",
+                got=f"{rows.shape[1]} after {dim}",
+            )
+        dim = rows.shape[1]
+        yield rows
 
 
 def load_moments(path: Path, *, n: int | None = None) -> Moments:

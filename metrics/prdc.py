@@ -19,10 +19,10 @@ from typing import TypedDict
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from metrics.arrays import Floats, Groups, block_count, blocks, feature_pair
+from metrics.arrays import Floats, Groups, block_count, blocks, matrix_pair
 from metrics.intervals import jackknife, wilson
+from metrics.neighbours import balls
 from metrics.records import Estimate
-from metrics.squared import tiles
 from synth.errors import SynthError
 
 _BLOCKS = 10
@@ -117,30 +117,17 @@ def expected_coverage(n: int, m: int, k: int) -> float:
 
 
 def membership(*, real: ArrayLike, synthetic: ArrayLike, k: int = 5) -> Membership:
-    """Which points lie in which balls, in tiles: memory grows with N, not with N²."""
+    """Which points lie in which balls, in tiles of one size: no matrix of n × m is held."""
     if k < 1:
         raise SynthError("k must be positive", where="k", got=k)
-    one, two = feature_pair(real, synthetic, least=k + 1)
-    centre = one.mean(axis=0)  # large offsets would cancel in |x|² - 2xy + |y|²
-    one, two = one - centre, two - centre
-    real_radius, synthetic_radius = _radii(one, k), _radii(two, k)
-    inside_real = np.zeros(len(two))
-    recall, coverage = np.zeros(len(one)), np.zeros(len(one))
-    for rows, squared in tiles(one, two):
-        within = squared <= real_radius[rows][:, None]
-        inside_real += within.sum(axis=0)
-        coverage[rows] = within.any(axis=1)
-        recall[rows] = (squared <= synthetic_radius[None, :]).any(axis=1)
-    return Membership((inside_real > 0).astype(np.float64), inside_real / k, recall, coverage)
-
-
-def _radii(points: Floats, k: int) -> Floats:
-    """Squared distance of each point to its k-th nearest other point."""
-    radius = np.empty(len(points))
-    for rows, squared in tiles(points, points):
-        squared[np.arange(len(squared)), np.arange(rows.start, rows.stop)] = -1.0  # itself: rank 0
-        radius[rows] = np.partition(squared, k, axis=1)[:, k]
-    return radius
+    one, two = matrix_pair(real, synthetic, least=k + 1)
+    found = balls(one, two, k)
+    return Membership(
+        precision=(found.holding > 0).astype(np.float64),
+        density=found.holding / k,
+        recall=found.inside.astype(np.float64),
+        coverage=found.held.astype(np.float64),
+    )
 
 
 def _blocks(count: int, groups: Groups, side: str, seed: int) -> NDArray[np.intp]:

@@ -2,6 +2,8 @@
 
     {
       "schema_version": 1,
+      "verdict": {"state", "headline", "lines": [{"topic", "question", "state", "short", "says",
+                                                  "why"}]},     see ``metrics.verdict``
       "metrics": {"fd_<extractor>": record, "kd_<extractor>": record, "precision": record,
                   "recall": record, "density": record, "coverage": record},
       "per_finding": {finding: {"kd": record, "mmd": record, "nearest_share": record,
@@ -10,9 +12,13 @@
                                 "withheld": {what: why}}},
       "per_subgroup": {column: {value: the same}},
       "subgroup_gaps": {column: {"worst", "best", "value", "ci", "p", "pairs"}},
+      "alignment": alignment | null,             images against texts, where it was asked for
       "label_fidelity": fidelity | null,         judged by a classifier trained on real images
       "label_fidelity_before": fidelity | null,  the same judge on the base weights' images
-      "memorization": {"auc": record, "share_closer": record, "quantiles": {...}, "pairs": [...],
+      "memorization": {"auc": record, "share_closer": record, "nn_auc": record,
+                       "by_finding": {finding: {"share", "expected", "limit", "n_synthetic",
+                                                "patients", "p", "p_holm"}},
+                       "quantiles": {...}, "pairs": [...],
                        "histogram": {"edges", "synthetic", "held_out", "limit"}},
       "utility": {"arms": {"real": arm, "real+synthetic": arm, "synthetic": arm}, ...} | null,
       "reconstruction": {"psnr": record} | null,
@@ -24,6 +30,17 @@
     }
 
     record    the fields of ``Record``, lists for intervals, null for what does not apply
+    alignment {"cosine", "report_to_image_r1", "report_to_image_r5", "image_to_report_r1",
+               "image_to_report_r5", "matched_auc": record,   of synthetic images and their prompts
+               "negation": {"macro": record, "truncated",
+                            "findings": {name: {"auroc", "balanced_accuracy": record,
+                                                "n_positive", "n_negative", "p", "p_holm"}}} | null,
+               "texts": {"id", "limit",
+                         "synthetic", "real": {"pairs", "different", "without_text", "truncated",
+                                               "sha256"} | null}}
+              ``floor`` of a record is what real held-out pairs score; its ``details`` hold
+              "chance", "real_ci", "difference" to the real pairs with "difference_ci" and "p",
+              "truncated" and "real_truncated" texts; see ``metrics.alignment``
     fidelity  {"macro": {"auroc", "ci", "findings", "real_auroc", "real_ci"},
                "findings": {name: {"auroc", "ci", "n_positive", "n_negative",
                                    "real_auroc", "real_ci", "real_n_positive", "real_n_negative",
@@ -188,16 +205,20 @@ class Scores:
     per_finding: Mapping[str, Any] = field(default_factory=dict)
     per_subgroup: Mapping[str, Any] = field(default_factory=dict)
     subgroup_gaps: Mapping[str, Any] = field(default_factory=dict)
+    verdict: Mapping[str, Any] = field(default_factory=dict)
     failures: tuple[Mapping[str, Any], ...] = ()
+    alignment: Mapping[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """JSON types only, in the order that this module documents."""
         return {
             "schema_version": SCHEMA_VERSION,
+            "verdict": dict(self.verdict),
             "metrics": {name: record.to_json() for name, record in self.metrics.items()},
             "per_finding": dict(self.per_finding),
             "per_subgroup": dict(self.per_subgroup),
             "subgroup_gaps": dict(self.subgroup_gaps),
+            "alignment": self.alignment,
             "label_fidelity": self.label_fidelity,
             "label_fidelity_before": self.label_fidelity_before,
             "memorization": self.memorization,

@@ -27,6 +27,7 @@ from metrics.report_summary import sentences, tiles
 from metrics.report_training import training
 from metrics.report_utility import utility_view
 from metrics.report_values import Scores, items, sentence, words
+from metrics.verdict import verdict
 from synth.manifest import Dataset, open_dataset, write_bytes
 
 _TEMPLATES = "templates"
@@ -107,6 +108,7 @@ def _context(sources: _Sources) -> dict[str, Any]:
         "kicker": f"{real.info.name} → {synthetic.info.name}",
         "phantom": real.info.phantom or synthetic.info.phantom,
         "summary": summary,
+        "verdict": verdict(scores),
         "tiles": tiles(scores, counts=counts, **both),
         "headline": headline(scores),
         "further": further(scores),

@@ -43,13 +43,14 @@ def sentences(
             f"The rarest finding, {words(rare.finding)}, goes from {rare.real:,} real training "
             f"{_images(rare.real)} to {rare.total:,} with the synthetic ones."
         )
-    if best := best_gain(scores):
+    best = best_gain(scores)
+    if best is not None:
         told.append(
             f"Fine-tuning taught most about {words(best.finding)}: label fidelity, the AUROC of a "
             f"judge trained on real images, rose from {number(best.before, 2)} before to "
             f"{number(best.after, 2)} after."
         )
-    told.append(_mean(scores))
+    told.append(_mean(scores, explained=best is not None))
     return " ".join(text for text in told if text)
 
 
@@ -70,13 +71,14 @@ def _made(real: Dataset, synthetic: Dataset, weights: str) -> str:
     )
 
 
-def _mean(scores: Scores) -> str:
+def _mean(scores: Scores, *, explained: bool) -> str:
     macro = part(scores, "label_fidelity", "macro")
     after, ceiling = finite(macro.get("auroc")), finite(macro.get("real_auroc"))
     if after is None:
         return ""
     against = f"; on real test images the same judge reaches {number(ceiling, 2)}"
-    text = f"Over all judged findings it is {number(after, 2)} on average"
+    subject = "it" if explained else "label fidelity, the AUROC of a judge trained on real images,"
+    text = f"Over all judged findings {subject} is {number(after, 2)} on average"
     return text + (against if ceiling is not None else "") + "."
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,21 @@ from metrics.chosen import AS_USUAL, Choices
 from metrics.evaluated import provenance
 from metrics.failure_section import failures_section
 from metrics.judge import fit_judge, judged
-from metrics.protocol import common_protocol, full_protocol, set_digest, stamped, stamped_section
+from metrics.markdown import write_scores
+from metrics.protocol import (
+    common_protocol,
+    full_protocol,
+    set_digest,
+    stamped,
+    stamped_groups,
+    stamped_section,
+)
 from metrics.records import Scores
 from metrics.sections import memorization_section, reconstruction_section, utility_section
 from metrics.sets import Work, open_sets
 from metrics.statistics import is_statistics, statistics_scores
+from metrics.verdict import verdict
 from synth.config.schema import MetricsSection
-from synth.manifest import write_json
 from synth.progress import Progress, Silent
 
 
@@ -81,12 +90,14 @@ def evaluate(
     )
     records = {name: stamped(record, common) for name, record in found.records.items()}
     findings, subgroups, gaps = group_sections(found, common)
+    aligned = found.alignment and stamped_groups(found.alignment, common)
     copies, rebuilt = stamped_section(copies, common), stamped_section(rebuilt, common)
     scores = Scores(
         metrics=records,
         per_finding=findings,
         per_subgroup=subgroups,
         subgroup_gaps=gaps,
+        alignment=aligned,
         label_fidelity=fidelity,
         label_fidelity_before=earlier,
         memorization=copies,
@@ -100,13 +111,15 @@ def evaluate(
             records,
             per_finding=findings,
             per_subgroup=subgroups,
+            alignment=aligned,
             memorization=copies,
             reconstruction=rebuilt,
         ),
         provenance=provenance(sets, judge, settings, weights, time.monotonic() - started),
     )
+    scores = replace(scores, verdict=verdict(scores.to_json()).to_json())
     if out is not None:
         if judge is not None:
             judge.save(out / "judge.safetensors")
-        write_json(out / "scores.json", scores.to_json())
+        write_scores(out, scores.to_json())
     return scores

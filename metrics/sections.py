@@ -6,11 +6,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from metrics.distances import ExtractorFacts
+from metrics.copies_by_finding import copies_by_finding
+from metrics.distances import ExtractorFacts, of_extractor
 from metrics.extract import facts_of, features_of
 from metrics.ingest import ImageSet
 from metrics.memorization import Memorization, memorization
+from metrics.nearest_neighbour import nearest_neighbour_auc
 from metrics.reconstruction import reconstruction_psnr
 from metrics.records import Estimate, Record
 from metrics.sets import Sets, Work
@@ -35,10 +38,13 @@ def memorization_section(sets: Sets, work: Work) -> dict[str, Any] | None:
         return None
     work.progress.stage("memorization")
     extractor = PixelExtractor(_PIXELS)
+    train, held_out, synthetic = (
+        features_of(extractor, images).values for images in (sets.train, sets.real, sets.synthetic)
+    )
     found = memorization(
-        train=features_of(extractor, sets.train).values,
-        held_out=features_of(extractor, sets.real).values,
-        synthetic=features_of(extractor, sets.synthetic).values,
+        train=train,
+        held_out=held_out,
+        synthetic=synthetic,
         held_out_groups=sets.real.groups,
         synthetic_groups=sets.synthetic.groups,
         resamples=work.settings.bootstrap,
@@ -52,11 +58,48 @@ def memorization_section(sets: Sets, work: Work) -> dict[str, Any] | None:
         "share_closer": _record(
             found.share_closer, sets, facts, work, "share closer than the closest 1 % of held-out"
         ),
+        "nn_auc": _nearer_to_training(train, held_out, synthetic, sets, facts, work),
+        "by_finding": _copies_by_finding(found, sets),
         "quantiles": found.quantiles(),
         "histogram": found.histogram(),
         "n_train": len(sets.train),
         "pairs": _pairs(found, sets.train, sets.synthetic),
     }
+
+
+def _copies_by_finding(found: Memorization, sets: Sets) -> dict[str, Any]:
+    findings = [name for name in sets.real.findings if name in sets.synthetic.findings]
+    if not findings:
+        return {}
+    return copies_by_finding(
+        synthetic=found.synthetic,
+        held_out=found.held_out,
+        synthetic_labels=sets.synthetic.columns(findings),
+        held_out_labels=sets.real.columns(findings),
+        findings=findings,
+        held_out_groups=sets.real.groups,
+    )
+
+
+def _nearer_to_training(
+    train: NDArray[np.floating],
+    held_out: NDArray[np.floating],
+    synthetic: NDArray[np.floating],
+    sets: Sets,
+    facts: ExtractorFacts,
+    work: Work,
+) -> dict[str, Any]:
+    """Copies lie near training images alone; very typical images lie near unseen ones as well."""
+    record = nearest_neighbour_auc(
+        train=train,
+        heldout=held_out,
+        synthetic=synthetic,
+        train_groups=None if sets.train is None else sets.train.groups,
+        heldout_groups=sets.real.groups,
+        permutations=0,
+        seed=work.settings.seed,
+    )
+    return of_extractor(record, facts).to_json()
 
 
 def _pairs(found: Memorization, train: ImageSet, made: ImageSet) -> list[dict[str, Any]]:
@@ -77,7 +120,7 @@ def utility_section(sets: Sets, judge: Classifier | None, work: Work) -> dict[st
     """What classifiers gain from the synthetic images, on real test patients."""
     settings = work.settings
     if settings.utility is None:
-        work.skip("utility", "metrics.utility is null")
+        work.skip("utility", "switched off: metrics.utility is null")
         return None
     if judge is None or sets.train is None:
         work.skip("utility", "no labelled real training images")

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
-from metrics.arrays import Floats
+from metrics.arrays import Floats, slabs
 
 _TILE = 1024
+_NUMBERS = 2**23  # in a tile, at most: 64 MiB
 _ROUNDING = 1e-12  # of |x|² - 2xy + |y|², relative to the norms
 
 
@@ -19,8 +20,7 @@ def tiles(x: Floats, y: Floats) -> Iterator[tuple[slice, Floats]]:
 
     For rows near the origin: |x|² - 2xy + |y|² cancels where both lie far from it.
     """
-    for start in range(0, len(x), _TILE):
-        rows = slice(start, min(start + _TILE, len(x)))
+    for rows in slabs(len(x), max(1, min(_TILE, _NUMBERS // max(1, len(y))))):
         yield rows, _squared(x[rows], y)
 
 
@@ -49,7 +49,9 @@ def nearest_of_others(rows: Floats, names: Sequence[str]) -> tuple[Floats, NDArr
 def _squared(x: Floats, y: Floats) -> Floats:
     if x.shape[1] <= 64:  # exact differences: ties stay ties
         return np.asarray(cdist(x, y, "sqeuclidean"))
-    norms = (x**2).sum(axis=1)[:, None] + (y**2).sum(axis=1)[None, :]
-    squared: Floats = norms - 2.0 * (x @ y.T)
+    norms = np.einsum("nd,nd->n", x, x)[:, None] + np.einsum("nd,nd->n", y, y)[None, :]
+    squared: Floats = x @ y.T
+    squared *= -2.0
+    squared += norms
     squared[squared < _ROUNDING * norms] = 0.0  # equal points are at distance 0, as they are above
     return squared

@@ -8,22 +8,25 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import reduce
 from pathlib import Path
 
 from metrics.chosen import ALL, Choices
-from metrics.distances import MEANINGS
 from metrics.extract import features_of
 from metrics.ingest import DEFAULT_SIZE, native_size, open_images
+from metrics.markdown import write_scores
+from metrics.meanings import MEANINGS
 from metrics.moments import Moments, frechet_of_moments, load_moments, moments_of
 from metrics.protocol import common_protocol, full_protocol, stamped
 from metrics.records import Missing, Record, Scores
 from metrics.sets import Work
+from metrics.verdict import verdict
 from synth.errors import SynthError, UsageError
 from synth.extractors.base import Extractor
 from synth.extractors.open import open_extractor
 from synth.families.device import select_device
-from synth.manifest import sha256_file, write_json
+from synth.manifest import sha256_file
 from synth.progress import Progress, Silent
 from synth.provenance import versions
 
@@ -125,8 +128,9 @@ def statistics_scores(
             "versions": versions(),
         },
     )
+    scores = replace(scores, verdict=verdict(scores.to_json()).to_json())
     if out is not None:
-        write_json(out / "scores.json", scores.to_json())
+        write_scores(out, scores.to_json())
     return scores
 
 

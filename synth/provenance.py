@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from functools import cache
 from importlib import metadata
 
 PROJECT = "medical-image-synthesis"
@@ -40,6 +41,7 @@ def versions() -> dict[str, str]:
     return found
 
 
+@cache  # every record asks, and parsing all the metadata takes 40 ms
 def _version(name: str) -> str | None:
     try:
         return metadata.version(name)

@@ -1,6 +1,7 @@
 """The benchmark's own claims: the same work on both sides, compared, and read off rightly."""
 
 import importlib.util
+import os
 import sys
 from collections import Counter
 from dataclasses import replace
@@ -60,6 +61,17 @@ def test_the_dataset_side_writes_what_the_others_make(benchmark, work, tmp_path,
     assert [row.text for row in rows] == work.prompts
 
 
+def test_workers_are_timed_by_their_files_without_the_first(benchmark, tmp_path):
+    for at, second in enumerate((0, 0, 10, 12, 14, 14)):  # the start of the second took 10 s
+        path = tmp_path / "images" / "0000" / f"{at}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        os.utime(path, (1e9 + second, 1e9 + second))
+    assert benchmark.steady(tmp_path, first=3) == pytest.approx(3 / 4)
+    with pytest.raises(SystemExit, match="more than 6 images"):
+        benchmark.steady(tmp_path, first=6)
+
+
 def test_a_difference_of_images_is_found(benchmark, tmp_path):
     np.save(tmp_path / "ours.npy", np.full((2, 4, 4), 100, np.uint8))
     np.save(tmp_path / "batched.npy", np.full((2, 4, 4), 103, np.uint8))
@@ -72,9 +84,11 @@ def test_a_difference_of_images_is_found(benchmark, tmp_path):
 def test_bars_are_judged_on_the_same_images_alone(benchmark, capsys, speed, apart, code):
     sides = {"batched": 2.0, "alone": 1.0, "ours": 1.0, "workers": speed, "interval": 99.0}
     summary = {side: {"images_per_second": s, "peak_mib": 1.0} for side, s in sides.items()}
+    summary["workers"]["with_start"] = 0.77
     assert benchmark.report(summary, apart) == code
     lines = capsys.readouterr().out.splitlines()
     assert any("workers" in line and f"{speed / 2:.2f}" in line for line in lines)
+    assert "workers with the start of their processes: 0.77 images/s" in lines
 
 
 def test_memory_that_grows_is_reported(benchmark, work, tmp_path, monkeypatch, capsys):

@@ -16,26 +16,30 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
-from safetensors.torch import save
 from torch import Tensor
 
 from sample.filters import alignment, distribution, labels, memorization, quality
 from sample.filters.base import Filter
 from sample.filters.judge import Judge
-from sample.filters.references import Gallery, labels_of, shrunk, slices, standard_pixels
+from sample.filters.references import (
+    Gallery,
+    collect_gallery,
+    labels_of,
+    load_gallery,
+    shrunk,
+    slices,
+)
 from synth.config.schema import Config, FilterSection
 from synth.errors import SynthError
 from synth.extractors import EXTRACTORS
-from synth.extractors.base import in_batches
 from synth.extractors.classifier import (
     Classifier,
     fit_classifier,
     load_classifier,
     one_thread,
 )
-from synth.manifest import Dataset, Row, sha256_file, sha256_text, write_bytes, write_json
+from synth.extractors.text_side import Joint
+from synth.manifest import Dataset, Row, sha256_file, sha256_text, write_json
 from synth.progress import Progress
 from synth.seeding import seed_from
 
@@ -66,23 +70,24 @@ def open_judge(config: Config, real: Dataset, *, size: int, progress: Progress) 
 
     Raises:
         SynthError: too few real images, or one that cannot be read.
+        UsageError: nothing is known by the name of an extractor.
         Unavailable: the extractor of ``alignment`` has no text side.
     """
     settings = config.sample.filters
     if not settings.active:
         return None
-    if settings.alignment is not None:
-        alignment.text_extractor(settings.alignment)  # rejected before anything is computed
+    # Opened first: what cannot be had is rejected before anything is computed.
+    reader = None if settings.alignment is None else alignment.text_reader(settings.alignment)
     if settings.active == ("near_duplicates",):
         return Judge((), settings, {"settings": _settings(settings)})
     images = _images(real, size)
-    folder = (settings.cache or config.run.out / "filters") / _key(images, settings)[:16]
+    folder = (settings.cache or config.run.out / "filters") / _key(images, settings, reader)[:16]
     with one_thread():
         record = _recorded(folder)
         if record is None:
             progress.stage("calibrating the filters on real images")
-            record = _calibrate(folder, images, settings)
-        filters = _filters(folder, record["limits"], settings)
+            record = _calibrate(folder, images, settings, reader)
+        filters = _filters(folder, record["limits"], settings, reader)
     return Judge(filters, settings, record)
 
 
@@ -106,7 +111,7 @@ def _settings(settings: FilterSection) -> dict[str, Any]:
     return settings.model_dump(mode="json", exclude={"cache"})
 
 
-def _key(images: _Real, settings: FilterSection) -> str:
+def _key(images: _Real, settings: FilterSection, reader: Joint | None) -> str:
     rows = [
         (row.sample_id, row.sha256, row.labels, row.text_used)
         for row in (*images.train, *images.validation)
@@ -119,6 +124,8 @@ def _key(images: _Real, settings: FilterSection) -> str:
         "train": len(images.train),
         "rows": rows,
     }
+    if reader is not None:
+        facts["alignment"] = reader.ids  # its folder may hold other weights by now
     return sha256_text(json.dumps(facts, sort_keys=True))
 
 
@@ -132,11 +139,19 @@ def _recorded(folder: Path) -> dict[str, Any] | None:
     return record if whole else None
 
 
-def _calibrate(folder: Path, images: _Real, settings: FilterSection) -> dict[str, Any]:
+def _calibrate(
+    folder: Path, images: _Real, settings: FilterSection, reader: Joint | None
+) -> dict[str, Any]:
     """Compute and keep everything; the record comes last."""
     classifier = _fit(folder, images, settings) if settings.labels else None
-    gallery = _collect(folder, images, settings) if _measures(settings) else None
-    limits = _limits(images, settings, classifier, gallery)
+    gallery = None
+    if _measures(settings):
+        extractor = EXTRACTORS.get(settings.extractor)()
+        gallery = collect_gallery(
+            folder / _GALLERY, extractor, images.dataset, images.train, images.size
+        )
+    arrays = _measured(images, settings, classifier, gallery, reader)
+    limits = _from_measured(arrays, images, classifier, settings.reject)
     names = [name for name in (_CLASSIFIER, _GALLERY) if (folder / name).is_file()]
     record = {
         "settings": _settings(settings),
@@ -149,6 +164,9 @@ def _calibrate(folder: Path, images: _Real, settings: FilterSection) -> dict[str
         "limits": limits,
         "files": {name: sha256_file(folder / name) for name in names},
     }
+    if reader is not None:
+        cut = int(arrays["text_truncated"].sum())
+        record["alignment"] = reader.ids | {"limit": reader.texts.limit, "truncated": cut}
     write_json(folder / _RECORD, record)
     return record
 
@@ -184,54 +202,21 @@ def _fit(folder: Path, images: _Real, settings: FilterSection) -> Classifier:
     return classifier
 
 
-def _collect(folder: Path, images: _Real, settings: FilterSection) -> Gallery:
-    extractor = EXTRACTORS.get(settings.extractor)()
-    found = [
-        (in_batches(extractor, part).numpy(), standard_pixels(part))
-        for _, part in slices(images.dataset, images.train, images.size)
-    ]
-    features = np.concatenate([one for one, _ in found])
-    pixels = np.concatenate([two for _, two in found])
-    deviation = features.astype(np.float64).std(axis=0)
-    spread = np.maximum(deviation, max(1e-3 * float(deviation.max()), 1e-9)).astype(np.float32)
-    arrays = {"features": features / spread, "pixels": pixels, "spread": spread}
-    tensors = {name: torch.from_numpy(np.ascontiguousarray(a)) for name, a in arrays.items()}
-    ids = json.dumps([row.sample_id for row in images.train])
-    tensors["ids"] = torch.frombuffer(bytearray(ids.encode()), dtype=torch.uint8)
-    write_bytes(folder / _GALLERY, save(tensors))
-    return _gallery(folder, settings)
-
-
-def _gallery(folder: Path, settings: FilterSection) -> Gallery:
-    try:
-        arrays = load_file(folder / _GALLERY)
-    except (OSError, SafetensorError) as error:
-        raise SynthError("not a saved gallery", where=folder / _GALLERY, got=error) from None
-    return Gallery(
-        tuple(json.loads(arrays["ids"].tobytes())),
-        arrays["features"],
-        arrays["pixels"],
-        arrays["spread"],
-        EXTRACTORS.get(settings.extractor)(),
-    )
-
-
-def _limits(
+def _measured(
     images: _Real,
     settings: FilterSection,
     classifier: Classifier | None,
     gallery: Gallery | None,
-) -> dict[str, Any]:
-    """Limits a filter that is on, from validation images measured one by one, as images will be."""
+    reader: Joint | None,
+) -> dict[str, NDArray[np.float64]]:
+    """What each filter that is on says of validation images, one by one, as images will be."""
     measured: dict[str, list[Any]] = {}
-    reader = alignment.text_extractor(settings.alignment) if settings.alignment else None
     for rows, part in slices(images.dataset, images.validation, images.size):
         for row, image_u8 in zip(rows, part.split(1), strict=True):
             found = _measure(row, image_u8, settings, classifier, gallery, reader)
             for name, value in found.items():
                 measured.setdefault(name, []).append(value)
-    arrays = {name: np.array(values, dtype=np.float64) for name, values in measured.items()}
-    return _from_measured(arrays, images, classifier, settings.reject)
+    return {name: np.array(values, dtype=np.float64) for name, values in measured.items()}
 
 
 def _measure(
@@ -240,14 +225,15 @@ def _measure(
     settings: FilterSection,
     classifier: Classifier | None,
     gallery: Gallery | None,
-    reader: alignment.TextExtractor | None,
+    reader: Joint | None,
 ) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if classifier is not None:
         small = shrunk(image_u8, classifier.image_size)
         found["labels"] = classifier.probabilities(small)[0]
     if reader is not None:
-        found["alignment"] = alignment.text_cosine(reader, image_u8, row.text_used)
+        cosine, truncated = alignment.text_cosine(reader, image_u8, row.text_used)
+        found |= {"alignment": cosine, "text_truncated": truncated}
     if gallery is not None and settings.memorization:
         found["memorization"] = memorization.nearest_train(gallery, image_u8)[0]
     if gallery is not None and settings.distribution:
@@ -280,18 +266,17 @@ def _from_measured(
 
 
 def _filters(
-    folder: Path, limits: Mapping[str, Any], settings: FilterSection
+    folder: Path, limits: Mapping[str, Any], settings: FilterSection, reader: Joint | None
 ) -> tuple[Filter, ...]:
     """The filters that are on, from what was kept: a fresh calibration goes the same way."""
     found: list[Filter] = []
     if settings.labels:
         known = {name: labels.LabelLimits(**value) for name, value in limits["labels"].items()}
         found.append(labels.LabelFilter(load_classifier(folder / _CLASSIFIER), known))
-    if settings.alignment is not None:
-        reader = alignment.text_extractor(settings.alignment)
+    if reader is not None:
         found.append(alignment.AlignmentFilter(reader, limits["alignment"]))
     if _measures(settings):
-        gallery = _gallery(folder, settings)
+        gallery = load_gallery(folder / _GALLERY, EXTRACTORS.get(settings.extractor)())
         if settings.memorization:
             near = limits["memorization"]
             found.append(memorization.MemorizationFilter(gallery, (near[0], near[1])))

@@ -5,17 +5,23 @@ Images are read in slices, so that memory holds a few kilobytes of each and not 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
+from safetensors.torch import save
 from torch import Tensor
 
+from synth.errors import SynthError
 from synth.extractors.base import Extractor, grey_input, in_batches
 from synth.images import load_images_u8
-from synth.manifest import Dataset, Row
+from synth.manifest import Dataset, Row, write_bytes
 
 Rows = NDArray[np.float32]
 _SLICE = 64  # images read at a time
@@ -51,6 +57,48 @@ class Gallery:
         own = standard_pixels(image_u8)[0]
         distances: Rows = 1.0 - self.pixels @ own
         return np.clip(distances, 0.0, 2.0)
+
+
+def collect_gallery(
+    path: Path, extractor: Extractor, dataset: Dataset, rows: Sequence[Row], size: int
+) -> Gallery:
+    """Features and pixels of the rows' images, kept in a file and read from it again.
+
+    Args:
+        path: the safetensors file to write.
+        extractor: of the features.
+        dataset: of the rows.
+        rows: the training images.
+        size: side at which they are read, in pixels.
+    """
+    found = [
+        (in_batches(extractor, part).numpy(), standard_pixels(part))
+        for _, part in slices(dataset, rows, size)
+    ]
+    features = np.concatenate([one for one, _ in found])
+    pixels = np.concatenate([two for _, two in found])
+    deviation = features.astype(np.float64).std(axis=0)
+    spread = np.maximum(deviation, max(1e-3 * float(deviation.max()), 1e-9)).astype(np.float32)
+    arrays = {"features": features / spread, "pixels": pixels, "spread": spread}
+    tensors = {name: torch.from_numpy(np.ascontiguousarray(a)) for name, a in arrays.items()}
+    ids = json.dumps([row.sample_id for row in rows])
+    tensors["ids"] = torch.frombuffer(bytearray(ids.encode()), dtype=torch.uint8)
+    write_bytes(path, save(tensors))
+    return load_gallery(path, extractor)
+
+
+def load_gallery(path: Path, extractor: Extractor) -> Gallery:
+    """A gallery from its file.
+
+    Raises:
+        SynthError: it is missing or damaged.
+    """
+    try:
+        arrays = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise SynthError("not a saved gallery", where=path, got=error) from None
+    ids = tuple(json.loads(arrays["ids"].tobytes()))
+    return Gallery(ids, arrays["features"], arrays["pixels"], arrays["spread"], extractor)
 
 
 def slices(

@@ -18,9 +18,11 @@ HEADERS = ("metric", "first", "second", "difference", "95 % interval", "p", "pai
 _SECTIONS = {
     "per_finding": "Per finding; p is corrected (Holm)",
     "per_subgroup": "Per subgroup; p is corrected (Holm)",
+    "alignment": "Image-text alignment; p of findings is corrected (Holm)",
     "label_fidelity": "Label fidelity, AUROC; p of findings is corrected (Holm)",
     "utility": "Downstream utility",
 }
+_GROUPED = ("per_finding.", "per_subgroup.", "alignment.negation.findings.")
 
 First = Annotated[Path, typer.Argument(metavar="RUN", help="A run, or its scores.json.")]
 Second = Annotated[Path, typer.Argument(metavar="RUN", help="Another one.")]
@@ -88,8 +90,8 @@ def _shown(found: Comparison) -> list[Any]:
 
 
 def _matters(row: Row) -> bool:
-    grouped = row.name.startswith(("per_finding.", "per_subgroup."))
-    return not grouped or bool(row.better) or row.name.endswith(".kd")
+    grouped = row.name.startswith(_GROUPED)
+    return not grouped or bool(row.better) or row.name.endswith((".kd", ".auroc"))
 
 
 def _tables(found: Comparison) -> Iterator[tuple[str, list[Row]]]:
@@ -123,7 +125,9 @@ def _short(part: str, rest: str) -> str:
     name, _, metric = rest.rpartition(".")
     if part == "label_fidelity":
         return name.removeprefix("findings.")
-    return name if metric == "macro_auroc" else f"{name} {metric}"
+    if part == "alignment":
+        name = name.replace("negation.findings.", "negation ").replace(".", " ")
+    return name if metric == "macro_auroc" else f"{name} {metric}".strip()
 
 
 def _remarks(found: Comparison) -> Iterator[str]:
@@ -141,6 +145,5 @@ def _remarks(found: Comparison) -> Iterator[str]:
 
 def _collapsed(names: tuple[str, ...]) -> list[str]:
     """``per_finding.hernia`` once, not once a metric."""
-    grouped = ("per_finding.", "per_subgroup.")
-    kept = (n.rpartition(".")[0] if n.startswith(grouped) else n for n in names)
+    kept = (n.rpartition(".")[0] if n.startswith(_GROUPED) else n for n in names)
     return list(dict.fromkeys(kept))

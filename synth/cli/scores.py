@@ -16,10 +16,13 @@ Record = Mapping[str, Any]
 def score_tables(scores: Record) -> list[RenderableType]:
     """Fidelity, label fidelity, utility and the rest; parts that were not scored are left out."""
     tables: list[RenderableType] = []
+    if verdict := _record(scores, "verdict"):
+        tables += _verdict(verdict)
     if metrics := _record(scores, "metrics"):
         tables.append(_fidelity(metrics))
     if groups := _groups(scores):
         tables.append(groups)
+    tables += _alignment(_record(scores, "alignment"))
     if findings := _record(_record(scores, "label_fidelity"), "findings"):
         tables.append(_label_fidelity(scores, findings))
     if arms := _record(_record(scores, "utility"), "arms"):
@@ -27,6 +30,13 @@ def score_tables(scores: Record) -> list[RenderableType]:
     if rest := list(_rest(scores)):
         tables.append(table("Further", ("", "value", "95 % interval"), rest))
     return [*tables, *_remarks(scores)]
+
+
+def _verdict(verdict: Record) -> list[RenderableType]:
+    """What may be concluded, before any number."""
+    lines = [line for line in _items(verdict, "lines") if isinstance(line, Mapping)]
+    rows = [(str(line.get("state")), str(line.get("says")), str(line.get("why"))) for line in lines]
+    return [table(str(verdict.get("headline")), ("state", "what", "why"), rows)]
 
 
 def _fidelity(metrics: Record) -> RenderableType:
@@ -67,6 +77,58 @@ def _groups(scores: Record) -> RenderableType | None:
         )
     headers = ("group", "kernel distance", "95 % interval", "floor", "p (Holm)", "nearest", "N")
     return table("Per finding and subgroup", headers, rows) if rows else None
+
+
+def _alignment(section: Record) -> Iterator[RenderableType]:
+    """Images against texts beside real pairs, and against sentences that state or deny."""
+    records = {
+        name: _record(section, name) for name in section if name not in ("negation", "texts")
+    }
+    rows = [
+        (name.replace("_", " "), *_beside_real(record), number(record.get("n_synthetic")))
+        for name, record in records.items()
+    ]
+    headers = ("", "value", "95 % interval", "real pairs", "chance", "p (as real)", "N")
+    if rows:
+        yield table("Image-text alignment, beside real images and reports", headers, rows)
+    negation = _record(section, "negation")
+    findings = _record(negation, "findings")
+    if not findings:
+        return
+    held = {**findings, "mean": {"auroc": _record(negation, "macro")}}
+    yield table(
+        'Negation: nearer to "There is X." than to "There is no X."',
+        (
+            "finding",
+            "AUROC",
+            "95 % interval",
+            "real images",
+            "accuracy",
+            "p (Holm)",
+            "N with / without",
+        ),
+        [_negation_row(name, _record(held, name)) for name in held],
+    )
+
+
+def _beside_real(record: Record) -> tuple[str, ...]:
+    details = _record(record, "details")
+    return (
+        number(record.get("value")),
+        interval(record.get("ci")),
+        number(_record(record, "floor").get("value")),
+        number(details.get("chance")),
+        number(details.get("p")),
+    )
+
+
+def _negation_row(name: str, row: Record) -> tuple[str, ...]:
+    value, ci, real, _, _ = _beside_real(_record(row, "auroc"))
+    accuracy = number(_record(row, "balanced_accuracy").get("value"))
+    counts = f"{number(row.get('n_positive'))} / {number(row.get('n_negative'))}"
+    mean = name == "mean"
+    rest = ("", "", "") if mean else (accuracy, number(row.get("p_holm")), counts)
+    return name, value, ci, real, *rest
 
 
 def _label_fidelity(scores: Record, findings: Record) -> RenderableType:
@@ -121,7 +183,7 @@ def _rest(scores: Record) -> list[tuple[str, ...]]:
         value = f"{number(psnr.get('value'), 1)} dB"
         rows.append(("autoencoder PSNR", value, interval(psnr.get("ci"), 1)))
     memorization = _record(scores, "memorization")
-    for name in ("auc", "share_closer"):
+    for name in ("auc", "share_closer", "nn_auc"):
         if record := _record(memorization, name):
             text = f"memorization: {name.replace('_', ' ')}"
             rows.append((text, number(record.get("value")), interval(record.get("ci"))))

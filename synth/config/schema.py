@@ -236,7 +236,7 @@ class FilterSection(Section):
     """
 
     labels: bool = False  # a classifier of real images does not see what was asked for
-    alignment: str | None = None  # an extractor with a text side: image and text are far apart
+    alignment: str | None = None  # hf:FOLDER of a CLIP, …: image and text are far apart
     memorization: bool = False  # closer to a training image than unseen patients' images are
     near_duplicates: bool = False  # looks like an image earlier in the plan
     distribution: bool = False  # farther from real images than they are from each other

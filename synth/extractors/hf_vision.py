@@ -1,5 +1,8 @@
 """Any Hugging Face vision model: ViT, DINOv2, CLIP, SigLIP, RAD-DINO, ConvNeXt, ResNet.
 
+Of a dual encoder the features are its image embeddings as they are compared with texts, projected;
+its text side is ``synth.extractors.hf_text``.
+
 The model folder says how its images are scaled (``preprocessor_config.json``); size, range, mean
 and std are taken from it. Two things are not: images are padded to a square instead of squashed or
 cropped, and the resize is antialiased in float. Models without a trained pooler (a classifier's
@@ -10,6 +13,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +22,7 @@ import torch
 from torch import Tensor
 
 from synth.errors import SynthError
+from synth.extractors.hf_text import has_texts, open_texts
 from synth.extractors.network import NetworkExtractor, network_extractor, weights_hash
 from synth.extractors.preprocess import Preprocess, Resize
 
@@ -34,7 +40,7 @@ def load(where: str, *, device: str = "cpu") -> NetworkExtractor:
     kind = str(model.config.model_type).replace("_", "-")
     run, output = _output(model, absent)
     model.to(device).eval().requires_grad_(False)
-    return network_extractor(
+    found = network_extractor(
         kind,
         f"hf-{kind}",
         run,
@@ -43,6 +49,13 @@ def load(where: str, *, device: str = "cpu") -> NetworkExtractor:
         output=output,
         device=device,
     )
+    if not has_texts(model):
+        return found
+    sha256, dim = found.weights_sha256, found.dim
+    texts = partial(
+        open_texts, where, model, kind=kind, weights_sha256=sha256, dim=dim, device=device
+    )
+    return replace(found, open_texts=texts)
 
 
 def _model(where: str) -> tuple[Any, set[str]]:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from synth.errors import SynthError
 from synth.extractors.preprocess import Preprocess
+
+if TYPE_CHECKING:
+    from synth.extractors.text_side import TextSide
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,8 @@ class NetworkExtractor:
         run: float32 [N, C, S, S] -> [N, dim].
         unit_length: whether feature vectors are scaled to length 1.
         device: where ``run`` computes.
+        open_texts: opens the text side of a dual encoder, whose feature vectors then lie in one
+            space with those of texts; None without one.
     """
 
     name: str
@@ -36,6 +42,7 @@ class NetworkExtractor:
     run: Callable[[Tensor], Tensor]
     unit_length: bool = False
     device: str = "cpu"
+    open_texts: Callable[[], TextSide] | None = None
 
     @property
     def preprocessing(self) -> str:

@@ -1,4 +1,4 @@
-"""The image side of an open_clip model (extra ``open-clip``).
+"""Both sides of an open_clip model (extra ``open-clip``): BiomedCLIP and its like.
 
 ``open_clip:hf-hub:microsoft/BiomedCLIP-PubMedBERT_256-vit_base_patch16_224``, or
 ``open_clip:local-dir:FOLDER``; ``open_clip:ViT-B-32=laion2b_s34b_b79k`` names model and weights.
@@ -6,11 +6,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from synth.errors import SynthError
 from synth.extractors.extra import optional
 from synth.extractors.network import NetworkExtractor, network_extractor, weights_hash
+from synth.extractors.open_clip_text import open_texts
 from synth.extractors.preprocess import Preprocess
 
 
@@ -45,7 +48,7 @@ def load(where: str, *, device: str = "cpu") -> NetworkExtractor:
         mean=tuple(config.get("mean") or open_clip.OPENAI_DATASET_MEAN),
         std=tuple(config.get("std") or open_clip.OPENAI_DATASET_STD),
     )
-    return network_extractor(
+    found = network_extractor(
         "open-clip",
         f"open-clip-{short}",
         lambda pixels: model.encode_image(pixels),
@@ -55,3 +58,8 @@ def load(where: str, *, device: str = "cpu") -> NetworkExtractor:
         unit_length=True,
         device=device,
     )
+    sha256, dim = found.weights_sha256, found.dim
+    texts = partial(
+        open_texts, name, model, short=short, weights_sha256=sha256, dim=dim, device=device
+    )
+    return replace(found, open_texts=texts)

@@ -37,6 +37,8 @@ def decode(vae: Any, latents: Tensor) -> Tensor:
     """
     scale, shift = _scale(vae)
     latents = latents.to(vae.device, torch.float32) / scale + shift
+    if latents.device.type == "cpu":  # oneDNN then reorders nothing between two convolutions
+        latents = latents.contiguous(memory_format=torch.channels_last)
     pixels: Tensor = vae.decode(latents).sample
     return pixels.mean(dim=1, keepdim=True)
 

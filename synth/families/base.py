@@ -55,6 +55,14 @@ class Conditioning:
         rows = index if isinstance(index, slice) else list(index)
         return Conditioning(*(None if part is None else part[rows] for part in self._parts()))  # type: ignore[arg-type]
 
+    def like(self, other: Conditioning) -> bool:
+        """Whether another one has the same parts of the same shapes: joined, no row is padded."""
+        mine, theirs = (
+            [None if part is None else part.shape for part in cond._parts()]
+            for cond in (self, other)
+        )
+        return mine == theirs
+
     def to(self, device: torch.device, dtype: torch.dtype | None = None) -> Conditioning:
         """On a device, the floating parts in a dtype; the mask stays bool."""
         mask = None if self.mask is None else self.mask.to(device)

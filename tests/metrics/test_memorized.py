@@ -45,7 +45,9 @@ def test_distances_are_within_the_training_set_and_not_by_synthetic_index() -> N
     assert authenticity(train=train, synthetic=train[100:150]).value == 0.0
 
 
-@pytest.mark.parametrize(("dim", "raw"), [(2, 0.39), (8, 0.59), (64, 0.82)])
+@pytest.mark.parametrize(
+    ("dim", "raw"), [(2, 0.39), (8, 0.59), (16, 0.70), (64, 0.82), (256, 0.87)]
+)
 def test_raw_authenticity_depends_on_the_dimension_and_calibrated_does_not(
     dim: int, raw: float
 ) -> None:

@@ -87,7 +87,18 @@ def test_small_findings_are_withheld_with_the_reason() -> None:
     scores = found["edema"].to_json()
     assert "recall" not in scores
     assert "fewer than 20 images" in scores["withheld"]["precision, recall, coverage"]
+    assert "fewer than 20 images" in scores["withheld"]["vendi"]
+    assert "fewer than 10 × 8 images" in scores["withheld"]["fd"]
     assert {"kd", "mmd", "nearest_share"} <= set(scores)
+
+
+def test_large_findings_have_a_frechet_distance_and_a_vendi_score() -> None:
+    given = sides(6, each=80)
+    records = per_finding(given)[0]["nodule"].records
+    assert records["fd"].value == pytest.approx(0.0, abs=0.5)
+    assert records["fd"].n_real == 80
+    assert records["vendi"].details["ratio"] == pytest.approx(1.0, abs=0.15)
+    assert records["fd"].extractor == records["vendi"].extractor == "test-1"
 
 
 def test_many_images_of_few_patients_are_withheld() -> None:

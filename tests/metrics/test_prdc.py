@@ -88,7 +88,7 @@ def test_tiles_do_not_change_the_shares(monkeypatch: pytest.MonkeyPatch) -> None
     stream = RandomState(5)
     real, synthetic = stream.randn(70, 3), stream.randn(55, 3)
     whole = prdc(real=real, synthetic=synthetic)
-    monkeypatch.setattr(sys.modules["metrics.squared"], "_TILE", 16)
+    monkeypatch.setattr(sys.modules["metrics.neighbours"], "_TILE", 16)
     assert prdc(real=real, synthetic=synthetic) == whole
 
 

@@ -39,7 +39,8 @@ class ExactFamily:
         self.std = std
         self.denoiser = nn.Dropout(0.5)
         self.encoded: list[str] = []
-        self.passes = 0
+        self.passes = 0  # of the network
+        self.rows = 0  # samples in them
         self.scheduler_config: dict[str, object] = dict(SCHEDULER)
         self.process = Process("epsilon", scaled_linear(0.00085, 0.012, 1000))
         if v:
@@ -74,6 +75,7 @@ class ExactFamily:
         """E[target | x_t], from E[ε | x_t] = s·(x_t − a·mean) / (a²·std² + s²)."""
         assert not self.denoiser.training
         self.passes += 1
+        self.rows += len(latents)
         a, s = (value.view(-1, 1, 1, 1).to(latents) for value in self._amplitudes(times))
         mean = cond.tokens[..., None]
         excess = (latents - a * mean) / (a**2 * self.std**2 + s**2)

@@ -5,6 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
+from dual_encoders import clip_folder
 from filter_images import FINDINGS, SIZE, Maker, honest, labels_at, make_dataset
 
 from metrics.report import _environment
@@ -346,3 +347,24 @@ def test_an_image_made_again_for_a_filter_can_be_regenerated(config_of, family, 
 
 def test_the_account_of_nothing():
     assert account([])["accept_rate"] == 0.0
+
+
+def test_images_unlike_their_texts_by_a_dual_encoder(config_of, monkeypatch, tmp_path, family):
+    monkeypatch.setattr("sample.run.BatchMaker", Maker)
+    monkeypatch.setattr("sample.shards_make.BatchMaker", Maker)
+    monkeypatch.setattr(Maker, "planted", {})
+    monkeypatch.setattr(Maker, "made", [])
+    encoder = clip_folder(tmp_path / "clip")
+    config = config_of(filters={"alignment": f"hf:{encoder}", "reject": 0.3})
+    summary = generate_dataset(config, family=family)
+    limit = read_info(summary.out).model_extra["filters"]["limits"]["alignment"]
+    rows = open_dataset(summary.out).rows
+    attempts = [(row.model_extra["filter_scores"], row.filters["text_agrees"]) for row in rows]
+    assert len(rows) == COUNT
+    for scores, agrees in attempts:
+        assert set(scores) == {"text_cosine", "text_truncated"}
+        assert agrees == (scores["text_cosine"] >= limit)
+    rejected = [one for row in rows for one in row.model_extra.get("rejected_attempts") or ()]
+    assert rejected  # of 22 at 30 %: none would have 0.04 % probability
+    assert all(one["scores"]["text_cosine"] < limit for one in rejected)
+    assert "unlike its text" in " ".join(rejected[0]["reasons"])

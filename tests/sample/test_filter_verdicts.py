@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from dual_encoders import clip_folder
 from filter_images import FINDINGS, SIZE, as_u8, honest, labels_at, make_dataset, wish
 
-from sample.filters import alignment
-from sample.filters.alignment import text_extractor
+from sample.filters.alignment import text_reader
 from sample.filters.base import PASSED
 from sample.filters.calibration import open_judge
 from sample.filters.labels import calibrate
@@ -15,6 +15,7 @@ from sample.filters.near_duplicates import Met
 from synth.config.schema import Config, FilterSection
 from synth.data.near_duplicates import perceptual_hash
 from synth.errors import SynthError, Unavailable
+from synth.extractors.text_side import Joint, TextFeatures
 from synth.manifest import open_dataset
 from synth.progress import Silent
 from synth.seeding import numpy_rng
@@ -176,28 +177,33 @@ def test_an_extractor_without_a_text_side_is_refused(real, tmp_path):
         judge_of(real, tmp_path, alignment="random-conv")
     assert "labels" in str(caught.value)
     with pytest.raises(SynthError, match="unknown extractor"):
-        text_extractor("biomedclip")
+        text_reader("biomedclip")
 
 
 class Reader:
-    """Sees the square and the dot, and reads their names."""
+    """Sees the square and the dot, and reads their names in the first eight words."""
 
-    id = "reader"
+    id, limit = "reader", 8
 
-    def __call__(self, image_u8):
+    def __call__(self, what):
+        return self.see(what) if isinstance(what, torch.Tensor) else self.read(what)
+
+    def see(self, image_u8):
         grey = image_u8[:, :1].float()
         square = grey[..., 25:31, 12:20].mean((1, 2, 3)) - grey[..., 25:31, :12].mean((1, 2, 3))
         dot = grey[..., 6:11, 4:9].mean((1, 2, 3)) - grey[..., 6:11, 9:20].mean((1, 2, 3))
         return torch.stack([square - 45, dot - 55], dim=1)
 
-    def encode_texts(self, texts):
-        return torch.tensor(
-            [[1.0 if name in text else -1.0 for name in FINDINGS] for text in texts]
-        )
+    def read(self, texts):
+        words = [text.split() for text in texts]
+        rows = [[1.0 if name in w[:8] else -1.0 for name in FINDINGS] for w in words]
+        return TextFeatures(torch.tensor(rows), tuple(len(w) > 8 for w in words))
 
 
 def test_alignment_where_there_is_a_text_side(real, tmp_path, monkeypatch):
-    monkeypatch.setattr(alignment, "EXTRACTORS", type("R", (), {"get": lambda _, name: Reader})())
+    monkeypatch.setattr(
+        "sample.filters.alignment.text_reader", lambda name: Joint(Reader(), Reader())
+    )
     judge = judge_of(real, tmp_path, alignment="reader")
     seen = {"hernia": 1, "nodule": 0}
     good = judge(as_u8(honest(90_000, seen)), wish({}, "chest radiograph hernia"))
@@ -205,6 +211,34 @@ def test_alignment_where_there_is_a_text_side(real, tmp_path, monkeypatch):
     assert good.passed == {"text_agrees": True}
     assert failed(bad) == {"text_agrees"}
     assert bad.scores["text_cosine"] < 0 < good.scores["text_cosine"]
+    assert good.scores["text_truncated"] == 0.0
+    long = judge(as_u8(honest(90_000, seen)), wish({}, "hernia" + " chest" * 8))
+    assert long.scores["text_truncated"] == 1.0
+    assert judge.record["alignment"] == {
+        "images": "reader",
+        "texts": "reader",
+        "limit": 8,
+        "truncated": 0,
+    }
+
+
+def test_alignment_by_a_dual_encoder_of_a_folder(real, tmp_path):
+    folder = clip_folder(tmp_path / "clip")
+    run = tmp_path / "run"
+    judge = judge_of(real, run, alignment=f"hf:{folder}")
+    assert judge.record["alignment"]["images"].startswith("hf-clip-")
+    image = as_u8(honest(1, {"hernia": 1, "nodule": 0}))
+    verdict = judge(image, wish({}, "There is a hernia."))
+    both = text_reader(f"hf:{folder}")
+    one, two = both.images(image[None])[0], both.texts(["There is a hernia."]).values[0]
+    cosine = float(torch.nn.functional.cosine_similarity(one, two, dim=0))
+    assert verdict.scores["text_cosine"] == pytest.approx(cosine, abs=1e-5)
+    again = judge_of(real, run, alignment=f"hf:{folder}")  # from what was kept
+    assert again.sha256 == judge.sha256
+    assert again(image, wish({}, "There is a hernia.")) == verdict
+    clip_folder(folder, seed=8)  # other weights by the same name: other limits
+    other = judge_of(real, run, alignment=f"hf:{folder}")
+    assert other.record["limits"] != judge.record["limits"]
 
 
 def test_a_near_duplicate_is_met_and_another_image_is_not():

@@ -39,7 +39,7 @@ def test_every_batch_has_the_same_shape(family, monkeypatch):
 
     monkeypatch.setattr(family, "denoise", spy)
     images(family)
-    assert set(shapes) == {(4, 4, 4)}
+    assert set(shapes) == {(8, 8, 8)}  # four prompts, and four of none
 
 
 def test_an_image_does_not_depend_on_the_batch_size(family):

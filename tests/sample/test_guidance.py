@@ -63,10 +63,10 @@ def test_outside_of_the_interval_the_unconditional_pass_is_skipped(family):
     cond = family.encode_prompts(["x"])
     counts = []
     for interval in ((0.0, 1.0), (0.3, 0.6), (0.0, 0.0)):
-        family.passes = 0
+        family.rows = 0
         guide = Guidance(2.0, interval=interval)
         solve(family, cond, seeds=[0], size=16, steps=10, guidance=guide, solver="ddim")
-        counts.append(family.passes)
+        counts.append(family.rows)
     # DDIM's ten times are 1, 101, … 901 of 1000: three lie within [0.3, 0.6].
     assert counts == [20, 13, 10]
 

@@ -84,11 +84,11 @@ def test_guidance_extrapolates_between_null_and_prompt(exact_family):
 
 
 def test_guidance_one_skips_the_unconditional_pass(family):
-    for guidance, passes in ((1.0, 4), (1.5, 8)):
-        family.passes = 0
+    for guidance, rows in ((1.0, 4), (1.5, 8)):
+        family.rows = 0
         cond = family.encode_prompts(["x"])
         solve(family, cond, seeds=[0], size=16, steps=4, guidance=guidance, solver="ddim")
-        assert family.passes == passes
+        assert family.rows == rows
 
 
 @pytest.mark.parametrize("solver", ["dpm++2m", "unipc", "euler", "ddim"])

@@ -1,0 +1,101 @@
+"""Intervals of a mean, a share and an AUROC from their block jackknife, patients kept whole.
+
+A t interval leaves 0..1 and has no width where every block says the same. A share therefore gets
+Wilson's interval at the number of independent cases that its jackknife error stands for (Franco et
+al. 2019, "Comparative study of confidence intervals for proportions in complex sample surveys"),
+never more than there are units; an AUROC is built on the logit scale.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from metrics.arrays import Floats, block_count, blocks
+from metrics.intervals import LEVEL, jackknife
+from metrics.records import Estimate, Interval
+
+BLOCKS = 20
+LEAST_UNITS = 10  # patients, or single images, below which no interval is shown
+_NO_SPREAD = 1e-12  # a standard error that is rounding alone
+
+
+def unit_blocks(units: tuple[str, ...], *, seed: int, side: str) -> NDArray[np.intp]:
+    """The block of each row, [n], of at most ``BLOCKS``; rows of one unit share a block."""
+    number = block_count(len(units), units, most=BLOCKS)
+    return blocks(len(units), units, number=number, seed=seed, side=side)
+
+
+def mean_estimate(full: float, without: Floats, units: int, note: str = "") -> Estimate:
+    """An unbounded statistic with Student's t interval.
+
+    Args:
+        full: on all rows.
+        without: [g] with each block left out.
+        units: patients, or rows that stand alone.
+        note: what a reader must know.
+    """
+    return _estimate(full, without, units, note, "t interval", lambda se: _t(full, se, without))
+
+
+def share_estimate(full: float, without: Floats, units: int, note: str = "") -> Estimate:
+    """A share of 0..1 with Wilson's interval at the effective number of cases; as above."""
+    how = "Wilson interval at the effective N"
+    return _estimate(full, without, units, note, how, lambda se: _wilson(full, se, units, without))
+
+
+def area_estimate(full: float, without: Floats, units: int, note: str = "") -> Estimate:
+    """An AUROC with an interval on the logit scale; at 0 or 1 the exact bound of its units."""
+    how = "logit interval"
+    return _estimate(full, without, units, note, how, lambda se: _logit(full, se, units, without))
+
+
+def _estimate(
+    full: float,
+    without: Floats,
+    units: int,
+    note: str,
+    how: str,
+    bounded: Callable[[float], Interval | None],
+) -> Estimate:
+    name = f"{len(without)}-block jackknife by unit, {how}"
+    if units < LEAST_UNITS or not np.isfinite(without).all():
+        why = f"interval withheld: {units} independent units, {LEAST_UNITS} are needed"
+        if units >= LEAST_UNITS:
+            why = "interval withheld: without some patients there is nothing left to measure"
+        return Estimate(full, None, None, name, "; ".join(filter(None, (note, why))))
+    found = jackknife(full, without, bias_reduced=False)
+    ci = bounded(found.se or 0.0)
+    if ci is None:
+        note = "; ".join(filter(None, (note, "interval withheld: all units say the same")))
+    return Estimate(full, found.se, ci, name, note, without=found.without)
+
+
+def _t(mean: float, se: float, without: Floats) -> Interval | None:
+    half = float(stats.t.ppf(0.5 + LEVEL / 2, len(without) - 1)) * se
+    return (mean - half, mean + half) if se > _NO_SPREAD else None
+
+
+def _wilson(share: float, se: float, units: int, without: Floats) -> Interval:
+    spread = share * (1.0 - share)
+    cases = min(float(units), spread / se**2) if se > 0.0 and spread > 0.0 else float(units)
+    z = float(stats.t.ppf(0.5 + LEVEL / 2, len(without) - 1))
+    centre = (share + z**2 / (2 * cases)) / (1 + z**2 / cases)
+    half = z / (1 + z**2 / cases) * float(np.sqrt(spread / cases + z**2 / (4 * cases**2)))
+    low = 0.0 if share == 0.0 else max(0.0, centre - half)
+    return low, 1.0 if share == 1.0 else min(1.0, centre + half)
+
+
+def _logit(area: float, se: float, units: int, without: Floats) -> Interval | None:
+    if 0.0 < area < 1.0 and se <= _NO_SPREAD:
+        return None
+    if not 0.0 < area < 1.0:
+        bound = float(((1.0 - LEVEL) / 2) ** (1.0 / units))
+        return (bound, 1.0) if area == 1.0 else (0.0, 1.0 - bound)
+    half = float(stats.t.ppf(0.5 + LEVEL / 2, len(without) - 1)) * se / (area * (1.0 - area))
+    centre = float(np.log(area / (1.0 - area)))
+    ends = [float(1.0 / (1.0 + np.exp(-value))) for value in (centre - half, centre + half)]
+    return ends[0], ends[1]

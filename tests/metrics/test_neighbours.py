@@ -1,0 +1,149 @@
+"""Float32 tiles decide as float64 differences do, whatever the rows, and hold no large matrix."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.random import RandomState
+from numpy.typing import NDArray
+from scipy.spatial.distance import cdist
+
+import metrics.neighbours
+from metrics.kernel import kernel_distance
+from metrics.neighbours import balls, clouds, squared_radii
+from metrics.prdc import prdc
+
+Floats = NDArray[np.floating]
+
+
+def _brute_radii(rows: Floats, k: int) -> Floats:
+    squared = cdist(rows.astype(np.float64), rows.astype(np.float64), "sqeuclidean")
+    np.fill_diagonal(squared, np.inf)
+    return np.sort(squared, axis=1)[:, k - 1]
+
+
+def _collapsed(stream: RandomState) -> Floats:
+    """Twenty points around each of ten centres, closer to each other than float32 can tell."""
+    return np.repeat(10 * stream.randn(10, 90), 20, axis=0) + 1e-6 * stream.randn(200, 90)
+
+
+def _heavy(stream: RandomState) -> Floats:
+    return stream.standard_t(1.5, size=(200, 90))  # norms differ by orders of magnitude
+
+
+_KINDS: dict[str, Callable[[RandomState], Floats]] = {
+    "gaussian": lambda stream: stream.randn(200, 90),
+    "single": lambda stream: stream.randn(200, 90).astype(np.float32),
+    "far": lambda stream: stream.randn(200, 90) + 1e4,
+    "tiny": lambda stream: 1e-25 * stream.randn(200, 90),
+    "huge": lambda stream: 1e25 * stream.randn(200, 90),
+    "heavy": _heavy,
+    "collapsed": _collapsed,
+    "lattice": lambda stream: stream.randint(0, 2, size=(200, 5)).astype(np.float64),
+    "line": lambda stream: stream.randn(200, 1),
+}
+
+
+@pytest.mark.parametrize("tile", [2048, 33])
+@pytest.mark.parametrize("kind", _KINDS)
+def test_radii_and_balls_are_those_of_all_differences(
+    kind: str, tile: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(metrics.neighbours, "_TILE", tile)
+    one, two = _KINDS[kind](RandomState(0)), _KINDS[kind](RandomState(1))
+    two[:20] = one[:20]  # copies lie at distance 0
+    for k in (1, 5):
+        reach, other = _brute_radii(one, k), _brute_radii(two, k)
+        assert squared_radii(one, k) == pytest.approx(reach, rel=1e-12, abs=0)
+        squared = cdist(one.astype(np.float64), two.astype(np.float64), "sqeuclidean")
+        # Ties up to rounding: differences are summed in another order here.
+        slack = 1e-12 if kind != "lattice" else 0.0
+        found = balls(one, two, k)
+        inside = squared <= reach[:, None] * (1 + slack)
+        assert found.holding.tolist() == inside.sum(axis=0).tolist()
+        assert found.held.tolist() == inside.any(axis=1).tolist()
+        assert found.inside.tolist() == (squared <= other[None] * (1 + slack)).any(axis=1).tolist()
+        strict = balls(one, two, k, closed=False)
+        inner = squared < reach[:, None] * (1 - slack)
+        assert strict.holding.tolist() == inner.sum(axis=0).tolist()
+
+
+def test_float32_alone_would_decide_otherwise() -> None:
+    """What the second look is for: without it these clusters lose their neighbours."""
+    rows = _collapsed(RandomState(2))
+    single = rows.astype(np.float32)
+    products = (single**2).sum(axis=1)[:, None] + (single**2).sum(axis=1) - 2 * single @ single.T
+    np.fill_diagonal(products, np.inf)
+    naive = np.sort(products, axis=1)[:, 0]
+    assert (np.abs(naive - _brute_radii(rows, 1)) > 0.5 * _brute_radii(rows, 1)).mean() > 0.9
+    assert squared_radii(rows, 1) == pytest.approx(_brute_radii(rows, 1), rel=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["gaussian", "single", "far", "heavy"])
+def test_the_error_of_a_tile_stays_below_its_bound(kind: str) -> None:
+    (cloud,) = clouds(_KINDS[kind](RandomState(3)))
+    rows = cloud.part(slice(0, 200), np.float32)
+    tile = metrics.neighbours._products(rows, rows, cloud.norms, cloud.norms)
+    exact = cdist(*[cloud.rows.astype(np.float64)] * 2, "sqeuclidean") * cloud.scale**2
+    bound = metrics.neighbours._gamma(90, np.float32) * np.maximum(cloud.norms[:, None], exact)
+    ratio = np.abs(tile - exact) / np.maximum(bound, 1e-300)
+    np.fill_diagonal(ratio, 0.0)
+    assert ratio.max() < 1.0
+    assert ratio.max() > 1e-4  # a bound that says something
+
+
+def test_many_copies_need_no_differences(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = 0
+    plain = np.subtract
+
+    def counted(*sides: Floats, **kwargs: object) -> Floats:
+        nonlocal asked
+        asked += len(sides[0])
+        return plain(*sides, **kwargs)  # type: ignore[call-overload, no-any-return]
+
+    rows = np.repeat(RandomState(4).randn(4, 90), 100, axis=0)
+    monkeypatch.setattr(metrics.neighbours.np, "subtract", counted)
+    assert (squared_radii(rows, 5) == 0).all()
+    assert asked < 50 * len(rows)  # and not every pair of them
+
+
+_MEMORY = """
+import resource, sys, numpy as np
+from metrics.{module} import {name}
+real, synthetic = (np.load(path, mmap_mode="r") for path in sys.argv[1:])
+{name}(real=real[:50], synthetic=synthetic[:50])
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+{name}(real=real, synthetic=synthetic)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+"""
+
+
+@pytest.mark.parametrize(("module", "name"), [("prdc", "prdc"), ("kernel", "kernel_distance")])
+def test_mapped_features_are_not_copied_and_no_matrix_of_pairs_is_held(
+    module: str, name: str, tmp_path: Path
+) -> None:
+    paths = [tmp_path / "real.npy", tmp_path / "synthetic.npy"]
+    for seed, path in enumerate(paths):
+        np.save(path, RandomState(seed).randn(6000, 32).astype(np.float32))
+    code = _MEMORY.format(module=module, name=name)
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, paths)], capture_output=True, text=True, check=True
+    )
+    assert float(done.stdout) < 180  # MiB; one matrix of pairs in float64 has 275
+
+
+def test_float32_and_float64_features_give_one_answer() -> None:
+    one, two = RandomState(5).randn(2, 300, 70).astype(np.float32)
+    double = one.astype(np.float64), two.astype(np.float64)
+    assert prdc(real=one, synthetic=two) == prdc(real=double[0], synthetic=double[1])
+    offset = one + np.float32(3), two + np.float32(3)
+    single = kernel_distance(real=offset[0], synthetic=offset[1])
+    exact = kernel_distance(
+        real=offset[0].astype(np.float64), synthetic=offset[1].astype(np.float64)
+    )
+    assert single == pytest.approx(exact, rel=1e-4)
