@@ -44,7 +44,7 @@ def test_ids_are_unique_and_links_lead_somewhere(tmp_path, folders, scores):
     page = outline(write_report(tmp_path / "r.html", scores=scores, **folders))
     assert len(page.ids) == len(set(page.ids))
     assert {link.removeprefix("#") for link in page.links} <= set(page.ids)
-    assert page.tags.count("svg") == 8
+    assert page.tags.count("svg") == 9
 
 
 def test_page_tells_the_numbers(tmp_path, folders, scores):
