@@ -1,7 +1,7 @@
 """The synthetic images that the evaluation itself finds worst, each with its reason.
 
-    absent    asked to show a finding that the judge hardly sees
-    present   asked not to show a finding that the judge sees
+    absent    asked to show a finding, which the judge sees less than in real images with it
+    present   asked not to show one, which the judge sees more than in real images without it
     far       farthest from any real image, in the features that the distances are measured in
     copy      nearest to a training image, in pixels
     repeat    nearest to another synthetic image, in pixels
@@ -13,29 +13,21 @@ synthetic image passes it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from metrics.arrays import Floats, Groups, at_most, group_names
-from metrics.distances import Features
-from metrics.extract import features_of
-from metrics.ingest import ImageSet
 from metrics.memorization import CLOSE as REAL_TAIL
 from metrics.memorization import nearest_distance
-from metrics.sets import Sets, Work
 from metrics.squared import nearest_of_others
-from synth.extractors.classifier import Classifier, one_thread
-from synth.extractors.pixel import PixelExtractor
 
 REAL_SHARE = 0.05  # of real images with a finding whose probability lies below the limit
 LEAST = 20  # real images below which a limit would be one image
 SHOWN = {"absent": 6, "present": 6, "far": 6, "copy": 3, "repeat": 3}
-_SIDE = 32  # pixels at which repeats are looked for, as copies are
-_MOST = 20_000  # images among which repeats are looked for
+_MOST = 20_000  # images among which all pairs are looked at
 
 
 @dataclass(frozen=True)
@@ -80,8 +72,9 @@ def misjudged(
     """Images whose findings the judge sees least (``state`` 1), or sees though denied (0).
 
     Probabilities of different findings do not compare, since judges see some better than others.
-    So an image is ranked by how rare so extreme a probability is among real images with the same
-    label, and the worst image of each finding comes before the second worst of any.
+    So an image is ranked by the share of real images with the same label whose probability is as
+    extreme, then by the probability; the worst image of each finding comes before the second worst
+    of any. A finding that no real image has comes last.
 
     Args:
         state: 1 for findings asked for, 0 for findings denied.
@@ -92,18 +85,11 @@ def misjudged(
         findings: [k] names of the columns.
         most: images to return.
     """
-    sign = 1.0 if state == 1 else -1.0  # so that small is bad
-    ranked: list[tuple[int, float, float, Failure]] = []
+    ranked: list[tuple[float, float, float, Failure]] = []
     for column, name in enumerate(findings):
         rows = np.flatnonzero(asked[:, column] == state)
-        like = np.sort(sign * real_probabilities[truth[:, column] == state, column])
-        values = sign * probabilities[rows, column].astype(np.float64)
-        rarity = (1 + np.searchsorted(like, values, side="right")) / (1 + len(like))
-        limit = sign * float(np.quantile(like, REAL_SHARE)) if len(like) >= LEAST else None
-        reason = "absent" if state == 1 else "present"
-        for turn, at in enumerate(np.lexsort((values, rarity))[:most].tolist()):
-            failure = Failure(int(rows[at]), reason, float(sign * values[at]), limit, name)
-            ranked.append((turn, float(rarity[at]), float(values[at]), failure))
+        like = real_probabilities[truth[:, column] == state, column]
+        ranked += _ranked(state, name, rows, probabilities[rows, column], like, most)
     ranked.sort(key=lambda entry: (*entry[:3], entry[3].row))
     first: dict[int, Failure] = {}
     for *_, failure in ranked:
@@ -111,8 +97,28 @@ def misjudged(
     return list(first.values())[:most]
 
 
+def _ranked(
+    state: int,
+    finding: str,
+    rows: NDArray[np.intp],
+    probabilities: NDArray[np.floating],
+    real: NDArray[np.floating],
+    most: int,
+) -> Iterator[tuple[float, float, float, Failure]]:
+    """The worst images of one finding as (place, share of real images as extreme, value, image)."""
+    sign = 1.0 if state == 1 else -1.0  # so that small is bad
+    like, values = np.sort(sign * real.astype(np.float64)), sign * probabilities.astype(np.float64)
+    as_bad = np.searchsorted(like, values, side="right")
+    rarity = as_bad / len(like) if len(like) else np.ones(len(values))
+    limit = sign * float(np.quantile(like, REAL_SHARE)) if len(like) >= LEAST else None
+    reason = "absent" if state == 1 else "present"
+    for place, at in enumerate(np.lexsort((values, rarity))[:most].tolist()):
+        failure = Failure(int(rows[at]), reason, float(sign * values[at]), limit, finding)
+        yield place, float(rarity[at]), float(values[at]), failure
+
+
 def outlying(
-    *, real: Floats, synthetic: Floats, real_groups: Groups = None, most: int
+    *, real: Floats, synthetic: Floats, real_groups: Groups = None, most: int, seed: int = 0
 ) -> list[Failure]:
     """Images farthest from their nearest real one; real images of other patients set the limit.
 
@@ -121,10 +127,12 @@ def outlying(
         synthetic: [m, d].
         real_groups: the patient of each real row.
         most: images to return.
+        seed: of the real images that set the limit, where there are more than 20,000; their
+            distances are larger than among all of them, and so is the limit.
     """
     distance, nearest = nearest_distance(synthetic, real)
-    names = group_names(len(real), real_groups, side="real")
-    limit = _limit(real, names, 1.0 - REAL_TAIL)
+    some, groups = at_most(_MOST, real, real_groups, seed=seed, side="real")
+    limit = _limit(some, group_names(len(some), groups, side="real"), 1.0 - REAL_TAIL)
     return [
         Failure(row, "far", float(distance[row]), limit, other=int(nearest[row]))
         for row in np.argsort(-distance, kind="stable")[:most].tolist()
@@ -169,106 +177,3 @@ def _limit(real: Floats, names: Sequence[str], quantile: float) -> float | None:
     if len(real) < LEAST or len(set(names)) < 2:
         return None
     return float(np.quantile(nearest_of_others(real, names)[0], quantile))
-
-
-def failures_section(
-    sets: Sets,
-    judge: Classifier | None,
-    features: tuple[Features, Features] | None,
-    copies: Mapping[str, Any] | None,
-    work: Work,
-) -> tuple[dict[str, Any], ...]:
-    """The ``failures`` of ``scores.json``, reason by reason, worst first.
-
-    Args:
-        sets: the images.
-        judge: fitted on real training images; None leaves its two reasons out.
-        features: real and synthetic, of the first extractor; None leaves ``far`` out.
-        copies: the ``memorization`` of ``scores.json``; None leaves ``copy`` out.
-        work: told of the stage.
-    """
-    work.progress.stage("the worst images")
-    made = sets.synthetic
-    found: list[dict[str, Any]] = []
-    if judge is not None and set(judge.findings) & set(made.findings):
-        found += [_entry(one, made) for one in _judged(sets, judge)]
-    if features is not None:
-        real, synthetic = (np.asarray(side.values, dtype=np.float64) for side in features)
-        far = outlying(
-            real=real, synthetic=synthetic, real_groups=features[0].groups, most=SHOWN["far"]
-        )
-        found += [_entry(one, made, sets.real, "real") for one in far]
-    found += _copies(copies or {})
-    reference = sets.train if sets.train is not None else sets.real
-    pixels = PixelExtractor(_SIDE)
-    real, synthetic = (
-        np.asarray(features_of(pixels, images).values, dtype=np.float64)
-        for images in (reference, made)
-    )
-    again = repeated(
-        real=real,
-        synthetic=synthetic,
-        real_groups=reference.groups,
-        most=SHOWN["repeat"],
-        seed=work.settings.seed,
-    )
-    return (*found, *(_entry(one, made, made, "synthetic") for one in again))
-
-
-def _judged(sets: Sets, judge: Classifier) -> list[Failure]:
-    with one_thread():
-        made, seen = (
-            judge.probabilities(images.image_u8) for images in (sets.synthetic, sets.real)
-        )
-    names = judge.findings
-    return [
-        failure
-        for state, reason in ((1, "absent"), (0, "present"))
-        for failure in misjudged(
-            state=state,
-            probabilities=made,
-            asked=sets.synthetic.columns(names),
-            real_probabilities=seen,
-            truth=sets.real.columns(names),
-            findings=names,
-            most=SHOWN[reason],
-        )
-    ]
-
-
-def _entry(
-    failure: Failure, made: ImageSet, others: ImageSet | None = None, role: str = ""
-) -> dict[str, Any]:
-    other = None if others is None or failure.other is None else failure.other
-    return {
-        "synthetic": made.names[failure.row],
-        "synthetic_id": made.ids[failure.row],
-        "reason": failure.reason,
-        "finding": failure.finding or None,
-        "score": failure.score,
-        "limit": failure.limit,
-        "beyond": failure.beyond,
-        "other": None if others is None or other is None else others.names[other],
-        "other_id": None if others is None or other is None else others.ids[other],
-        "other_set": role or None,
-    }
-
-
-def _copies(copies: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The closest pairs of the memorization section, which have their limit already."""
-    limit = (copies.get("histogram") or {}).get("limit")
-    return [
-        {
-            "synthetic": pair["synthetic"],
-            "synthetic_id": pair["synthetic_id"],
-            "reason": "copy",
-            "finding": None,
-            "score": pair["distance"],
-            "limit": limit,
-            "beyond": None if limit is None else pair["distance"] < limit,
-            "other": pair["real"],
-            "other_id": pair["real_id"],
-            "other_set": "train",
-        }
-        for pair in list(copies.get("pairs") or ())[: SHOWN["copy"]]
-    ]

@@ -13,6 +13,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from metrics.report_alignment import alignment_view
 from metrics.report_failures import failure_view
 from metrics.report_fidelity import fidelity_view
 from metrics.report_filters import filter_view
@@ -116,6 +117,7 @@ def _context(sources: _Sources) -> dict[str, Any]:
         "gallery_open": OPEN_FINDINGS,
         "gallery_cut": max(0, findings_shown(real, synthetic) - MOST_FINDINGS),
         "fidelity": fidelity_view(scores, before=sources.before, **both),
+        "alignment": alignment_view(scores),
         "findings": findings_view(scores),
         "subgroups": subgroups_view(scores),
         "training": training(sources.run, facts),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import matplotlib as mpl
 from markupsafe import Markup
+from matplotlib.axes import Axes
 
 from metrics.report_svg import (
     AFTER,
@@ -132,18 +133,7 @@ def histogram_chart(
                 shares, edges, fill=not synthetic, color=colour, alpha=alpha, lw=2, label=label
             )
         if limit is not None:
-            axes.axvline(limit, color=INK, linestyle=(0, (4, 3)), linewidth=1.2)
-            axes.annotate(
-                "limit",
-                (limit, 1.0),
-                xycoords=("data", "axes fraction"),
-                xytext=(-5, -4),
-                textcoords="offset points",
-                ha="right",
-                va="top",
-                color=MUTED,
-                bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 1.0},
-            )
+            _mark(axes, limit)
         axes.set_xlabel("distance to the nearest training image")
         axes.set_ylabel("% of images")
         axes.set_xlim(edges[0], edges[-1])
@@ -151,6 +141,22 @@ def histogram_chart(
         legend(axes, columns=2)
         told = "; ".join(f"{label}: {_middle(edges, counts)}" for label, counts, _ in sides)
         return to_svg(made, name=name, title=title, told=told)
+
+
+def _mark(axes: Axes, limit: float) -> None:
+    """A dashed line with its name beside it."""
+    axes.axvline(limit, color=INK, linestyle=(0, (4, 3)), linewidth=1.2)
+    axes.annotate(
+        "limit",
+        (limit, 1.0),
+        xycoords=("data", "axes fraction"),
+        xytext=(-5, -4),
+        textcoords="offset points",
+        ha="right",
+        va="top",
+        color=MUTED,
+        bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 1.0},
+    )
 
 
 def _middle(edges: Sequence[float], counts: Sequence[float]) -> str:

@@ -16,11 +16,11 @@ _SIDE = 128  # pixels
 _REASONS = {
     "absent": (
         "Asked for, not seen",
-        "The text asks for a finding, and the judge gives it a low probability.",
+        "The judge gives a finding that the text asks for less than it gives real images with it.",
     ),
     "present": (
-        "Denied, but seen",
-        "The text denies a finding, and the judge gives it a high probability.",
+        "Denied, but suspected",
+        "The judge gives a finding that the text denies more than it gives real images without it.",
     ),
     "far": (
         "Unlike any real image",

@@ -22,8 +22,13 @@ from metrics.report_values import (
     words,
 )
 
-_SHOWN_ELSEWHERE = ("metrics", "per_finding", "per_subgroup", "memorization", "reconstruction")
-_IN_HEADLINE = ("memorization auc", "memorization share_closer", "reconstruction psnr")
+_SHOWN_ELSEWHERE = (
+    *("metrics", "alignment", "per_finding", "per_subgroup", "memorization", "reconstruction"),
+)
+_IN_HEADLINE = (
+    *("memorization auc", "memorization share_closer", "memorization nn_auc"),
+    "reconstruction psnr",
+)
 _NAMES = {
     "mmd": "MMD",
     "c2st": "classifier two-sample test",

@@ -53,6 +53,9 @@ class GroupRow:
     precision: str
     recall: str
     coverage: str
+    variety: str
+    variety_real: str
+    fd: str
     withheld: str
 
 
@@ -90,6 +93,16 @@ class GroupsView:
     differing: int
     withheld: tuple[tuple[str, tuple[str, ...]], ...]
     why: str
+
+    @property
+    def varied(self) -> bool:
+        """Whether any row knows its variety."""
+        return any(row.variety != NONE for row in self.rows)
+
+    @property
+    def frechet(self) -> bool:
+        """Whether any row has images enough for a Fréchet distance."""
+        return any(row.fd != NONE for row in self.rows)
 
 
 def findings_view(scores: Scores) -> GroupsView:
@@ -175,6 +188,7 @@ def _row(column: str, name: str, group: Scores) -> GroupRow:
     kd, nearest = part(group, "kd"), part(group, "nearest_share")
     details = part(nearest, "details")
     coverage, expected = part(group, "coverage"), part(group, "coverage", "details").get("expected")
+    vendi, real_vendi = part(group, "vendi"), part(group, "vendi", "details").get("real")
     withheld = part(group, "withheld")
     return GroupRow(
         name=words(name),
@@ -194,6 +208,9 @@ def _row(column: str, name: str, group: Scores) -> GroupRow:
         recall=number(part(group, "recall").get("value")),
         coverage=number(coverage.get("value"))
         + (f" of {number(expected)}" if finite(expected) is not None else ""),
+        variety=number(vendi.get("value")),
+        variety_real=f"real {number(real_vendi)}" if finite(real_vendi) is not None else "",
+        fd=number(part(group, "fd").get("value")),
         withheld="; ".join(f"{words(what)}: {why}" for what, why in withheld.items()),
     )
 

@@ -12,14 +12,18 @@ from markupsafe import Markup
 from metrics.report_charts import histogram_chart
 from metrics.report_images import Shot, embed
 from metrics.report_values import (
+    LEVEL,
     NONE,
     Scores,
+    count,
     finite,
     items,
     number,
+    p_value,
     part,
     sentence,
     why_missing,
+    words,
 )
 from synth.manifest import Dataset
 
@@ -39,6 +43,19 @@ class Pair:
 
 
 @dataclass(frozen=True)
+class Copied:
+    """A finding's share of images closer to training than unseen patients' are, as text."""
+
+    finding: str
+    share: str
+    expected: str
+    n: str
+    p_holm: str
+    differs: bool
+    withheld: str
+
+
+@dataclass(frozen=True)
 class Neighbours:
     """The closest pairs and how close held-out real images come.
 
@@ -48,6 +65,7 @@ class Neighbours:
         floor: sentence on the closest held-out distance, empty where it is unknown.
         chart: the histogram of both distances, None where it is unknown.
         below: sentence on the limit, empty where it is unknown.
+        by_finding: findings, most suspicious first.
         correlated: the pairs of highest correlation, where the copy rate was asked for.
         why: the reason where nothing can be shown.
     """
@@ -57,6 +75,7 @@ class Neighbours:
     floor: str = ""
     chart: Markup | None = None
     below: str = ""
+    by_finding: tuple[Copied, ...] = ()
     correlated: tuple[Pair, ...] = ()
     why: str = ""
 
@@ -78,8 +97,30 @@ def neighbours(scores: Scores, real: Dataset, synthetic: Dataset) -> Neighbours:
         _floor(part(found, "quantiles")),
         _histogram(part(found, "histogram")),
         _below(found),
+        _by_finding(part(found, "by_finding")),
         correlated,
         "" if pairs else "The nearest training images are not in the real dataset's folder.",
+    )
+
+
+def _by_finding(found: Scores) -> tuple[Copied, ...]:
+    def order(name: str) -> tuple[float, str]:
+        p = finite(part(found, name).get("p"))
+        return (2.0 if p is None else p, name)
+
+    return tuple(_copied(name, part(found, name)) for name in sorted(found, key=order))
+
+
+def _copied(name: str, row: Scores) -> Copied:
+    p = finite(row.get("p_holm"))
+    return Copied(
+        words(name),
+        number(row.get("share")),
+        number(row.get("expected")),
+        f"{count(row.get('patients'))} / {count(row.get('n_synthetic'))}",
+        p_value(p),
+        p is not None and p < LEVEL,
+        sentence(row.get("withheld")),
     )
 
 

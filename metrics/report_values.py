@@ -68,6 +68,8 @@ def number(value: Any, digits: int | None = None, *, sign: bool = False) -> str:
 def _digits(value: float) -> int:
     """Decimals that show about three significant digits; shares and AUROCs all look alike."""
     size = abs(value)
+    if 0 < size < 0.01:  # as kernel distances may be
+        return 4
     return 3 if size <= 1 else 2 if size < 10 else 1 if size < 100 else 0
 
 

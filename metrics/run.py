@@ -10,7 +10,7 @@ from typing import Any
 from metrics.by_extractor import group_sections, records_by_extractor
 from metrics.chosen import AS_USUAL, Choices
 from metrics.evaluated import provenance
-from metrics.failures import failures_section
+from metrics.failure_section import failures_section
 from metrics.judge import fit_judge, judged
 from metrics.markdown import write_scores
 from metrics.protocol import (

@@ -72,7 +72,17 @@ def test_too_few_real_images_set_no_limit():
     found = judged([[0.1]], [[1.0]], real=real, findings=("a",))
     assert found[0].limit is None
     assert found[0].beyond is None
-    assert judged([[0.1]], [[1.0]], real=real, truth=np.zeros_like(real), findings=("a",))
+
+
+def test_a_rare_finding_counts_and_one_that_no_real_image_has_comes_last():
+    truth = np.ones((41, 2))
+    truth[3:, 1] = 0.0  # three real images show b
+    found = judged([[0.05, np.nan], [np.nan, 0.02]], np.eye(2), truth=truth, real=np.ones((41, 2)))
+    assert [(one.row, one.finding) for one in found] == [(1, "b"), (0, "a")]
+    truth[:, 1] = 0.0
+    found = judged([[0.05, np.nan], [np.nan, 0.02]], np.eye(2), truth=truth, real=np.ones((41, 2)))
+    assert [one.finding for one in found] == ["a", "b"]
+    assert found[1].beyond is None
 
 
 def test_the_farthest_image_and_the_limit_of_other_patients():

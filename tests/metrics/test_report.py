@@ -44,7 +44,7 @@ def test_ids_are_unique_and_links_lead_somewhere(tmp_path, folders, scores):
     page = outline(write_report(tmp_path / "r.html", scores=scores, **folders))
     assert len(page.ids) == len(set(page.ids))
     assert {link.removeprefix("#") for link in page.links} <= set(page.ids)
-    assert page.tags.count("svg") == 8
+    assert page.tags.count("svg") == 9
 
 
 def test_page_tells_the_numbers(tmp_path, folders, scores):
@@ -205,6 +205,7 @@ def test_best_gain_is_the_largest_and_never_a_loss(scores):
         (12.34, "12.3"),
         (-0.5, "−0.500"),
         (0, "0.000"),
+        (0.00123, "0.0012"),
         (0.00001, "1.0e−05"),
         (None, "–"),
         (float("nan"), "–"),

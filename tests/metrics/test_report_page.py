@@ -89,7 +89,7 @@ def test_headings_landmarks_tables_and_images_are_named(tmp_path, folders, score
 def test_charts_speak_and_have_captions(tmp_path, folders, scores):
     path = write_report(tmp_path / "r.html", scores=scores, **folders)
     page, html = structure(path), path.read_text("utf-8")
-    assert len(page.charts) == 8
+    assert len(page.charts) == 9
     for chart in page.charts:
         assert chart["role"] == "img"
         assert f'<title id="{chart["aria-labelledby"]}">' in html
@@ -97,7 +97,7 @@ def test_charts_speak_and_have_captions(tmp_path, folders, scores):
         assert told
         assert re.search(r"\d", told.group(1))  # its numbers, not only its name
     charts = re.findall(r'<figure class="chart">.*?</figure>', html, re.DOTALL)
-    assert len(charts) == 8
+    assert len(charts) == 9
     assert all(re.search(r"<figcaption>\w", chart) for chart in charts)
     assert "hernia: 0.310 (0.290 to 0.330), differs; nodule: 0.040" in html
 

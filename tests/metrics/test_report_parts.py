@@ -9,6 +9,7 @@ import pytest
 from report_pages import failure, group, outline, record
 
 from metrics.report import write_report
+from metrics.report_alignment import alignment_view
 from metrics.report_charts import histogram_chart, share_chart
 from metrics.report_failures import MOST, failure_view
 from metrics.report_forest import ForestRow, forest_chart
@@ -20,7 +21,7 @@ from metrics.report_utility import utility_curve, utility_view
 from metrics.report_values import number, p_value, point, told_point
 from synth.manifest import open_dataset
 
-NEWER = ("per_finding", "per_subgroup", "subgroup_gaps", "failures", "protocol")
+NEWER = ("alignment", "per_finding", "per_subgroup", "subgroup_gaps", "failures", "protocol")
 
 
 def test_findings_come_worst_first_with_their_test(scores):
@@ -99,7 +100,7 @@ def test_every_record_is_on_the_page_whatever_its_name(tmp_path, folders, scores
     scores["metrics"]["brand_new"] = record(
         1.25, meaning="something new", details={"gamma": [1, 2]}
     )
-    scores["alignment"] = {"biomedclip": {"cosine": record(0.4) | {"estimator": "mean"}}}
+    scores["newer"] = {"biomedclip": {"cosine": record(0.4) | {"estimator": "mean"}}}
     rows = {row.name: row for row in further(scores)}
     assert rows["classifier two-sample test"].p == "0.005"
     assert rows["classifier two-sample test"].details == "permutations 199"
@@ -108,12 +109,50 @@ def test_every_record_is_on_the_page_whatever_its_name(tmp_path, folders, scores
     assert rows["copy rate"].detail == "dinov2 features"
     assert rows["brand new"].meaning == "Something new. Higher is better."
     assert rows["brand new"].details == "gamma 1.000, 2.00"
-    assert rows["alignment biomedclip cosine"].value == "0.400"
+    assert rows["newer biomedclip cosine"].value == "0.400"
     told = outline(write_report(tmp_path / "r.html", scores=scores, **folders)).words
     shown = {row.name for row in (*headline(scores), *further(scores))}
-    assert len(shown) == len(scores["metrics"]) + 1 + 5
+    assert len(shown) == len(scores["metrics"]) + 1 + 6
     for name in shown:
         assert name in told
+
+
+def test_texts_stand_beside_real_pairs(scores):
+    view = alignment_view(scores)
+    assert [row.name for row in view.rows] == [
+        *("cosine", "own text against another's", "negation, mean over findings"),
+    ]
+    cosine = view.rows[0]
+    assert (cosine.value, cosine.ci, cosine.real) == ("0.310", "0.260 to 0.360", "0.340")
+    assert (cosine.gap, cosine.gap_ci, cosine.p) == ("−0.030", "−0.100 to +0.040", "0.040")
+    assert view.chart is not None
+    assert (
+        "nodule: 0.410 (0.360 to 0.460), real images 0.470 (0.420 to 0.520); hernia" in view.chart
+    )
+    assert ">hernia ★</text>" in view.chart
+    assert "Of 14 synthetic texts 3 are longer" in view.texts
+    assert alignment_view({}).rows == ()
+    assert alignment_view({"alignment": {"negation": None, "texts": None}}).chart is None
+
+
+def test_copies_stand_finding_by_finding(folders, scores):
+    real, made = open_dataset(folders["real"]), open_dataset(folders["synthetic"])
+    rows = neighbours(scores, real, made).by_finding
+    assert [(row.finding, row.share, row.expected, row.differs) for row in rows] == [
+        ("hernia", "0.400", "0.050", True),
+        ("nodule", "–", "–", False),
+    ]
+    assert rows[1].withheld == "Fewer than 10 of either."
+
+
+def test_variety_and_frechet_columns_come_with_their_numbers(tmp_path, folders, scores):
+    view = findings_view(scores)
+    assert (view.varied, view.frechet) == (False, False)
+    scores["per_finding"]["hernia"]["vendi"] = record(7.5, details={"real": 9.25})
+    scores["per_finding"]["hernia"]["fd"] = record(3.5)
+    told = outline(write_report(tmp_path / "r.html", scores=scores, **folders)).words
+    assert "Vendi score" in told
+    assert "7.50 real 9.25 3.50 12 / 30" in told
 
 
 def test_usual_scores_are_not_told_twice(scores):

@@ -103,6 +103,14 @@ def group(kd: float, p_holm: float, n_real: int, n_synthetic: int) -> dict[str, 
     }
 
 
+def aligned(value: float, real: float) -> dict[str, Any]:
+    """A score of images against texts, beside that of real pairs."""
+    details = {"chance": 0.5, "real_ci": [real - 0.05, real + 0.05], "difference": value - real}
+    details |= {"difference_ci": [value - real - 0.07, value - real + 0.07], "p": 0.04}
+    floor = {"value": real, "n": 10, "synthetic_at_same_n": None}
+    return record(value, ci=[value - 0.05, value + 0.05], floor=floor, details=details)
+
+
 def failure(reason: str, row: int, score: float, limit: float, **more: Any) -> dict[str, Any]:
     """A failure of ``scores.json``."""
     role = {"far": "real", "copy": "train", "repeat": "synthetic"}.get(reason)
@@ -133,9 +141,35 @@ def page_scores() -> dict[str, Any]:
         },
         "label_fidelity": fidelity(0.94, 0.9),
         "label_fidelity_before": fidelity(0.52, 0.88),
+        "alignment": {
+            "cosine": aligned(0.31, 0.34),
+            "matched_auc": aligned(0.62, 0.71),
+            "negation": {
+                "macro": aligned(0.55, 0.58),
+                "truncated": 0,
+                "findings": {
+                    "hernia": {"auroc": aligned(0.81, 0.84), "n_positive": 14, "n_negative": 20}
+                    | {"p": 0.001, "p_holm": 0.002},
+                    "nodule": {"auroc": aligned(0.41, 0.47), "n_positive": 12, "n_negative": 30}
+                    | {"p": 0.2, "p_holm": 0.2},
+                },
+            },
+            "texts": {
+                "id": "hf-clip-text@77",
+                "limit": 77,
+                "synthetic": {"pairs": 14, "truncated": 3},
+                "real": None,
+            },
+        },
         "memorization": {
             "auc": record(0.53, ci=[0.47, 0.59]),
             "share_closer": record(0.01),
+            "nn_auc": record(0.49),
+            "by_finding": {
+                "nodule": {"n_synthetic": 9, "patients": 8, "withheld": "fewer than 10 of either"},
+                "hernia": {"share": 0.4, "expected": 0.05, "limit": 1.5, "p": 0.001}
+                | {"p_holm": 0.001, "n_synthetic": 20, "patients": 12},
+            },
             "histogram": {
                 "edges": [0.0, 1.0, 2.0, 3.0, 4.0],
                 "synthetic": [0, 2, 8, 4],
