@@ -60,7 +60,7 @@ class Dots:
     Attributes:
         label: what the row is.
         after, before, real: (value, interval) or None where there is none.
-        differs: whether ``after`` differs from ``real`` after correction.
+        differs: whether the test of this row holds after correction; the caption says which.
         n: how many images, in words.
     """
 

@@ -14,6 +14,7 @@ from synth.errors import SynthError
 from synth.manifest import Dataset, SourceTerms, sha256_file
 from synth.provenance import versions
 
+_IN_DETAIL = ("records.", "settings.")  # of each record, and shown as settings of the scores
 _MOST = 100_000  # characters of a file that is shown
 
 
@@ -54,6 +55,9 @@ def provenance(
         if run_facts.get(key):
             facts[f"run: {words(key)}"] = str(run_facts[key])
     facts |= {f"scores: {words(name)}": value for name, value in flat(recorded)}
+    for name, value in flat(part(scores, "protocol")):
+        if not name.startswith(_IN_DETAIL):
+            facts[f"protocol: {words(name)}"] = value
     software = part(recorded, "versions") or versions()
     sources = [*real.info.sources, *synthetic.info.sources]
     terms = [*real.info.terms, *synthetic.info.terms, *_text(cohort, "terms.txt").splitlines()]

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from metrics.chosen import Choices
 from metrics.failures import LEAST, SHOWN, misjudged, outlying, repeated
@@ -157,3 +158,25 @@ def test_only_what_is_asked_for_and_copies_by_their_files(tiny_dataset: Path) ->
     assert pairs[0]["correlation"] == pytest.approx(1.0)
     assert pairs[0]["synthetic"] == pairs[0]["real"]
     assert (tiny_dataset / pairs[0]["real"]).is_file()
+
+
+def test_plain_folders_have_far_images_and_repeats_alone(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for name in ("real", "made"):
+        (tmp_path / name).mkdir()
+        for index in range(24):
+            pixels = rng.integers(0, 256, (32, 32), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / name / f"{index:02d}.png")
+    twin = tmp_path / "made" / "05.png"
+    twin.write_bytes((tmp_path / "made" / "17.png").read_bytes())
+    scores = evaluate(real=tmp_path / "real", synthetic=tmp_path / "made", settings=QUICK)
+    by = {reason: [f for f in scores.failures if f["reason"] == reason] for reason in SHOWN}
+    assert {reason: len(found) for reason, found in by.items()} == SHOWN | {
+        "absent": 0,
+        "present": 0,
+        "copy": 0,  # there are no training images
+    }
+    first = by["repeat"][0]
+    assert {first["synthetic"], first["other"]} == {"05.png", "17.png"}
+    assert first["score"] == 0.0
+    assert first["beyond"]

@@ -58,6 +58,8 @@ def test_page_tells_the_numbers(tmp_path, folders, scores):
     assert "Only 14 synthetic images." in words
     assert "Its weights are not here." in words
     assert "numpy 9.9.9" in words
+    assert "protocol: fingerprint 0123456789abcdef protocol: ingest.size 32" in words
+    assert "protocol: records" not in words
     assert "seed: 7" in words
     assert "lie 1.75 from their nearest training image at the closest and 3.25" in words
     assert "What fine-tuning taught: hernia" in words

@@ -18,6 +18,7 @@ from synth.images import save_png
 from synth.manifest import DatasetInfo, Row, SyntheticRow, append_jsonl, write_json
 
 CSS = files("metrics").joinpath("templates/report.css").read_text("utf-8")
+VERDICT = files("metrics").joinpath("templates/verdict.css").read_text("utf-8")
 TEXT = ("ink", "muted", "after", "before", "real")
 MOST_BYTES = 15_000_000
 
@@ -149,6 +150,16 @@ def test_text_stands_out_in_every_scheme(scheme):
         for ground in ("paper", "card", "tint"):
             assert contrast(found[text], found[ground]) >= 4.5, (text, ground)
     assert contrast(found["warn-ink"], found["warn"]) >= 4.5
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_states_of_the_verdict_stand_out(scheme):
+    start = ":root" if scheme == "light" else "@media (prefers-color-scheme"
+    found = [colours(sheet[sheet.index(start) :].partition("}")[0]) for sheet in (CSS, VERDICT)]
+    assert set(found[1]) == {"fault", "doubt", "unknown", "sound"}
+    for state, colour in found[1].items():
+        for ground in ("card", "paper"):
+            assert contrast(colour, found[0][ground]) >= 4.5, (state, ground)
 
 
 def test_paper_is_no_phone_and_cuts_no_figure():

@@ -220,6 +220,11 @@ def page_scores() -> dict[str, Any]:
             },
         ],
         "warnings": ["only 14 synthetic images"],
+        "protocol": {
+            "fingerprint": "0123456789abcdef",
+            "ingest": {"size": 32, "square": "padded"},
+            "records": {"precision": {"n_real": 10}},
+        },
         "provenance": {"judge": {"id": "judge-1"}, "versions": {"numpy": "9.9.9"}},
     }
 
