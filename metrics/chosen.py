@@ -25,7 +25,7 @@ PER_GROUP = ("per-finding", "per-subgroup")
 USUAL = (
     *("fd", "kd", "prdc"),
     *PER_GROUP,
-    *("label-fidelity", "memorization", "utility", "reconstruction"),
+    *("label-fidelity", "memorization", "utility", "probe", "reconstruction"),
 )
 TWO_SETS = ("mmd", "sliced-wasserstein", "c2st", "vendi")
 WITH_TRAINING = ("authenticity", "nn-auc", "data-copying", "copy-rate", "mifid")

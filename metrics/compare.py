@@ -80,7 +80,8 @@ def compare(first: Mapping[str, Any], second: Mapping[str, Any]) -> Comparison:
     not_compared = [f"{name}: other images in the group" for name in other_n]
     rows = list(_record_rows(shared, first, second, not_compared))
     rows += _fidelity_rows(first, second, not_compared)
-    rows += _utility_rows(first, second)
+    rows += _arm_rows("utility", first, second)
+    rows += [row for name in ("probe",) if name in shared for row in _arm_rows(name, first, second)]
     return Comparison(
         fingerprint=one["fingerprint"],
         rows=tuple(_corrected(rows)),
@@ -184,14 +185,14 @@ def _judge(scores: Mapping[str, Any]) -> Any:
     return ((scores.get("provenance") or {}).get("judge") or {}).get("sha256")
 
 
-def _utility_rows(first: Mapping[str, Any], second: Mapping[str, Any]) -> Iterator[Row]:
+def _arm_rows(part: str, first: Mapping[str, Any], second: Mapping[str, Any]) -> Iterator[Row]:
     """Arms on the same test patients; without each patient's probabilities they do not pair."""
-    one, two = ((scores.get("utility") or {}).get("arms") or {} for scores in (first, second))
+    one, two = ((scores.get(part) or {}).get("arms") or {} for scores in (first, second))
     for name in one:
         found = of_aurocs(one[name], two[name], "macro_auroc") if name in two else None
         if found is not None:
             values = one[name]["macro_auroc"], two[name]["macro_auroc"]
-            yield _row(f"utility.{name}.macro_auroc", *values, found, higher=True)
+            yield _row(f"{part}.{name}.macro_auroc", *values, found, higher=True)
 
 
 def _row(name: str, one: float, two: float, found: Difference, higher: bool | None) -> Row:

@@ -14,6 +14,7 @@
       "label_fidelity_before": fidelity | null,  the same judge on the base weights' images
       "memorization": {"auc": record, "share_closer": record, "quantiles": {...}, "pairs": [...]},
       "utility": {"arms": {"real": arm, "real+synthetic": arm, "synthetic": arm}, ...} | null,
+      "probe": {"kind": "probe", "arms": {"real": arm, …}, ...} | null,   see ``metrics.probe``
       "reconstruction": {"psnr": record} | null,
       "not_computed": [{"what": ..., "why": ...}],
       "warnings": [text],
@@ -180,6 +181,7 @@ class Scores:
     per_finding: Mapping[str, Any] = field(default_factory=dict)
     per_subgroup: Mapping[str, Any] = field(default_factory=dict)
     subgroup_gaps: Mapping[str, Any] = field(default_factory=dict)
+    probe: Mapping[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """JSON types only, in the order that this module documents."""
@@ -193,6 +195,7 @@ class Scores:
             "label_fidelity_before": self.label_fidelity_before,
             "memorization": self.memorization,
             "utility": self.utility,
+            "probe": self.probe,
             "reconstruction": self.reconstruction,
             "not_computed": [asdict(missing) for missing in self.not_computed],
             "warnings": list(self.warnings),

@@ -9,11 +9,19 @@ from metrics.by_extractor import group_sections, records_by_extractor
 from metrics.chosen import AS_USUAL, Choices
 from metrics.evaluated import provenance
 from metrics.judge import fit_judge, judged
-from metrics.protocol import common_protocol, full_protocol, set_digest, stamped, stamped_section
+from metrics.protocol import (
+    common_protocol,
+    full_protocol,
+    set_digest,
+    stamped,
+    stamped_section,
+    stamped_utility,
+)
 from metrics.records import Scores
 from metrics.sections import memorization_section, reconstruction_section, utility_section
 from metrics.sets import Work, open_sets
 from metrics.statistics import is_statistics, statistics_scores
+from metrics.utility_sections import further_utility
 from synth.config.schema import MetricsSection
 from synth.manifest import write_json
 from synth.progress import Progress, Silent
@@ -64,6 +72,7 @@ def evaluate(
     earlier = judged(asked, sets.before, sets, work, "label_fidelity_before")
     copies = memorization_section(sets, work) if choices.wants("memorization") else None
     useful = utility_section(sets, judge, work) if choices.wants("utility") else None
+    further = further_utility(sets, choices, work)
     rebuilt = (
         reconstruction_section(weights, sets, work) if choices.wants("reconstruction") else None
     )
@@ -77,6 +86,7 @@ def evaluate(
     records = {name: stamped(record, common) for name, record in found.records.items()}
     findings, subgroups, gaps = group_sections(found, common)
     copies, rebuilt = stamped_section(copies, common), stamped_section(rebuilt, common)
+    further = {name: stamped_utility(held, common) for name, held in further.items()}
     scores = Scores(
         metrics=records,
         per_finding=findings,
@@ -86,12 +96,14 @@ def evaluate(
         label_fidelity_before=earlier,
         memorization=copies,
         utility=useful,
+        **further,
         reconstruction=rebuilt,
         not_computed=tuple(dict.fromkeys(work.missing)),
         warnings=tuple(work.warnings),
         protocol=full_protocol(
             common,
             records,
+            further,
             per_finding=findings,
             per_subgroup=subgroups,
             memorization=copies,

@@ -20,6 +20,7 @@ _SECTIONS = {
     "per_subgroup": "Per subgroup; p is corrected (Holm)",
     "label_fidelity": "Label fidelity, AUROC; p of findings is corrected (Holm)",
     "utility": "Downstream utility",
+    "probe": "Probe: logistic regression on frozen features",
 }
 
 First = Annotated[Path, typer.Argument(metavar="RUN", help="A run, or its scores.json.")]

@@ -23,7 +23,9 @@ def score_tables(scores: Record) -> list[RenderableType]:
     if findings := _record(_record(scores, "label_fidelity"), "findings"):
         tables.append(_label_fidelity(scores, findings))
     if arms := _record(_record(scores, "utility"), "arms"):
-        tables.append(_utility(arms))
+        tables.append(_utility(arms, "Downstream utility, on real test patients"))
+    if arms := _record(_record(scores, "probe"), "arms"):
+        tables.append(_utility(arms, _probe_title(scores)))
     if rest := list(_rest(scores)):
         tables.append(table("Further", ("", "value", "95 % interval"), rest))
     return [*tables, *_remarks(scores)]
@@ -95,8 +97,14 @@ def _label_row(name: str, after: Record, before: Record) -> tuple[str, ...]:
     )
 
 
-def _utility(arms: Record) -> RenderableType:
-    """Classifiers trained for the same number of steps, tested on held-out real patients."""
+def _probe_title(scores: Record) -> str:
+    """What the probe rests on: it is not to be taken for a trained classifier."""
+    extractor = _record(scores, "probe").get("extractor")
+    return f"Probe: logistic regression on frozen {extractor}, on real test patients"
+
+
+def _utility(arms: Record, title: str) -> RenderableType:
+    """What was learnt from each arm's images, tested on held-out real patients."""
     rows = []
     for arm in arms:
         record = _record(arms, arm)
@@ -111,7 +119,7 @@ def _utility(arms: Record) -> RenderableType:
             )
         )
     headers = ("trained on", "images", "macro AUROC", "95 % interval", "gain", "95 % interval")
-    return table("Downstream utility, on real test patients", headers, rows)
+    return table(title, headers, rows)
 
 
 def _rest(scores: Record) -> list[tuple[str, ...]]:

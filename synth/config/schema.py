@@ -325,6 +325,21 @@ class UtilitySection(Section):
     network: str = "builtin"  # or the folder of a transformers image model
 
 
+class ProbeSection(Section):
+    """The probe: logistic regression on frozen features, a preview of downstream utility."""
+
+    arms: tuple[Literal["real", "real+synthetic", "synthetic"], ...] = (
+        "real",
+        "real+synthetic",
+        "synthetic",
+    )
+    alphas: tuple[Annotated[float, Field(gt=0)], ...] = ()  # as utility.alphas
+    # Of the L2 penalty, on standardized features; chosen on real validation patients in every arm.
+    strengths: tuple[Annotated[float, Field(gt=0)], ...] = Field(
+        (1e-3, 1e-2, 1e-1, 1.0, 10.0), min_length=1
+    )
+
+
 class MetricsSection(Section):
     """The scores."""
 
@@ -335,6 +350,7 @@ class MetricsSection(Section):
     classifier_steps: PositiveInt = 1000
     image_size: PositiveInt = 80  # what the classifier sees, in pixels
     utility: UtilitySection | None = UtilitySection()  # null: skip
+    probe: ProbeSection | None = ProbeSection()  # null: skip
     device: Device = "auto"
 
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from torch.nn import functional as F
 
 from synth.errors import SynthError
 from synth.extractors.base import grey_input, in_batches
+from synth.extractors.best_look import BestLook
 from synth.manifest import write_bytes
 from synth.seeding import numpy_rng, torch_generator
 
@@ -36,7 +36,6 @@ _LEARNING_RATE = 4e-3
 _WEIGHT_DECAY = 1e-2
 _KEY = "classifier"
 _SLICE = 128  # images a forward pass
-_LOOKS = 8  # how often a fit is judged on the way
 _LEAST_SCHEDULE = 8  # steps; a one-cycle schedule of four divides by zero
 
 
@@ -201,7 +200,7 @@ def fit_classifier(
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, rate, total_steps=max(steps, _LEAST_SCHEDULE), pct_start=0.25
     )
-    best = _Best(judged, steps)
+    best = BestLook(judged, steps)
     order = _balanced_order(truth.numpy(), known.numpy(), batch=batch, seed=seed)
     network.train()
     for step in range(steps):
@@ -218,33 +217,6 @@ def fit_classifier(
     best.restore(network)
     _standardize(network, images)
     return _fitted(network, tuple(findings), image_size)
-
-
-class _Best:
-    """The weights that were judged best on the way."""
-
-    def __init__(self, judged: Callable[[FindingNet], float] | None, steps: int) -> None:
-        self._judged = judged
-        self._steps = {-(-steps * look // _LOOKS) for look in range(1, _LOOKS + 1)}
-        self._score = -math.inf
-        self._weights: dict[str, Tensor] = {}
-
-    def look(self, network: FindingNet, step: int) -> None:
-        """Judge the network after some of its steps, the last among them."""
-        if self._judged is None or step not in self._steps:
-            return
-        network.eval()
-        with torch.no_grad():
-            score = self._judged(network)
-        network.train()
-        if score >= self._score:
-            self._score = score
-            self._weights = {name: value.clone() for name, value in network.state_dict().items()}
-
-    def restore(self, network: FindingNet) -> None:
-        """Give the network the best weights back, where there was a judge."""
-        if self._weights:
-            network.load_state_dict(self._weights)
 
 
 @contextmanager
