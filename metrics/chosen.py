@@ -30,7 +30,8 @@ USUAL = (
 TWO_SETS = ("mmd", "sliced-wasserstein", "c2st", "vendi")
 WITH_TRAINING = ("authenticity", "nn-auc", "data-copying", "copy-rate", "mifid")
 OF_PIXELS = ("ms-ssim",)
-ALL = (*USUAL, *TWO_SETS, *WITH_TRAINING, *OF_PIXELS)
+FURTHER_UTILITY = ("segmentation",)  # trained, so only where asked for
+ALL = (*USUAL, *TWO_SETS, *WITH_TRAINING, *FURTHER_UTILITY, *OF_PIXELS)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,9 @@ LEVEL = 0.05
 _NAMED = 5  # differences told; the rest is counted
 _GROUPED = ("per_finding", "per_subgroup")
 _COUNTS = ("n_real", "n_synthetic")
+SPREADS = {  # part: score of an arm: whether higher is better
+    "segmentation": {"dice": True, "sensitivity": True, "false_alarms": False},
+}
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,11 @@ def compare(first: Mapping[str, Any], second: Mapping[str, Any]) -> Comparison:
     rows = list(_record_rows(shared, first, second, not_compared))
     rows += _fidelity_rows(first, second, not_compared)
     rows += _arm_rows("utility", first, second)
-    rows += [row for name in ("probe",) if name in shared for row in _arm_rows(name, first, second)]
+    if "probe" in shared:
+        rows += _arm_rows("probe", first, second)
+    for part, scores in SPREADS.items():
+        if part in shared:
+            rows += _spread_rows(part, scores, first, second)
     return Comparison(
         fingerprint=one["fingerprint"],
         rows=tuple(_corrected(rows)),
@@ -193,6 +200,20 @@ def _arm_rows(part: str, first: Mapping[str, Any], second: Mapping[str, Any]) ->
         if found is not None:
             values = one[name]["macro_auroc"], two[name]["macro_auroc"]
             yield _row(f"{part}.{name}.macro_auroc", *values, found, higher=True)
+
+
+def _spread_rows(
+    part: str, scores: Mapping[str, bool], first: Mapping[str, Any], second: Mapping[str, Any]
+) -> Iterator[Row]:
+    """Arms scored by means over images: errors of each run, since patients do not pair."""
+    one, two = ((held.get(part) or {}).get("arms") or {} for held in (first, second))
+    for name in one:
+        for score, higher in scores.items():
+            left, right = _within(one[name], score), _within(two.get(name) or {}, score)
+            found = of_records(score, left, right) if left and right else None
+            if found is not None:
+                where = f"{part}.{name}.{score}"
+                yield _row(where, left["value"], right["value"], found, higher)
 
 
 def _row(name: str, one: float, two: float, found: Difference, higher: bool | None) -> Row:

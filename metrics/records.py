@@ -15,6 +15,8 @@
       "memorization": {"auc": record, "share_closer": record, "quantiles": {...}, "pairs": [...]},
       "utility": {"arms": {"real": arm, "real+synthetic": arm, "synthetic": arm}, ...} | null,
       "probe": {"kind": "probe", "arms": {"real": arm, …}, ...} | null,   see ``metrics.probe``
+      "segmentation": {"arms": {"real": {"dice": spread, "sensitivity": spread,
+                                         "false_alarms": spread, "n_train", "steps"}}, ...} | null,
       "reconstruction": {"psnr": record} | null,
       "not_computed": [{"what": ..., "why": ...}],
       "warnings": [text],
@@ -33,6 +35,8 @@
                "learning_rates", "worst_group", "underdiagnosis",   see ``metrics.utility_groups``
                "findings": {name: {"auroc", "ci", "n_positive", "n_negative", "delta", "delta_ci",
                                    "auprc", "ece", "brier", "p_seeds", "p", "p_holm"}}}
+
+    spread    {"value", "se", "ci", "delta", "delta_se", "delta_ci", "note"}, delta against ``real``
 
 Intervals are at 95 %. A value of null is explained by ``note`` or in ``not_computed``.
 """
@@ -182,6 +186,7 @@ class Scores:
     per_subgroup: Mapping[str, Any] = field(default_factory=dict)
     subgroup_gaps: Mapping[str, Any] = field(default_factory=dict)
     probe: Mapping[str, Any] | None = None
+    segmentation: Mapping[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """JSON types only, in the order that this module documents."""
@@ -196,6 +201,7 @@ class Scores:
             "memorization": self.memorization,
             "utility": self.utility,
             "probe": self.probe,
+            "segmentation": self.segmentation,
             "reconstruction": self.reconstruction,
             "not_computed": [asdict(missing) for missing in self.not_computed],
             "warnings": list(self.warnings),

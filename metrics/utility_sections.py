@@ -10,6 +10,7 @@ import numpy as np
 from metrics.chosen import Choices
 from metrics.ingest import ImageSet
 from metrics.probe import probe_utility
+from metrics.segmentation import segmentation_utility
 from metrics.sets import Sets, Work
 from synth.errors import SynthError
 from synth.extractors.base import Extractor
@@ -20,9 +21,10 @@ _LEAST = 2  # real training images with a finding, and without it, to tell it ap
 
 
 def further_utility(sets: Sets, choices: Choices, work: Work) -> dict[str, dict[str, Any] | None]:
-    """``{"probe": …}``, each None where it was not asked for or cannot be computed."""
+    """By name, each None where it was not asked for or cannot be computed."""
     kinds: dict[str, Callable[[ImageSet], dict[str, Any]]] = {
         "probe": lambda train: _probe(train, sets, choices, work),
+        "segmentation": lambda train: _segmentation(train, sets, work),
     }
     found: dict[str, dict[str, Any] | None] = dict.fromkeys(kinds)
     for name, measure in kinds.items():
@@ -57,6 +59,23 @@ def _probe(train: ImageSet, sets: Sets, choices: Choices, work: Work) -> dict[st
         resamples=settings.bootstrap,
         seed=settings.seed,
         store=choices.store,
+    )
+
+
+def _segmentation(train: ImageSet, sets: Sets, work: Work) -> dict[str, Any]:
+    settings = work.settings
+    assert settings.segmentation is not None
+    work.progress.stage("segmentation utility")
+    return segmentation_utility(
+        real=train,
+        synthetic=sets.synthetic,
+        test=sets.real,
+        settings=settings.segmentation,
+        image_size=settings.image_size,
+        resamples=settings.bootstrap,
+        seed=settings.seed,
+        device=select_device(settings.device).type,
+        progress=work.progress,
     )
 
 

@@ -21,6 +21,7 @@ _SECTIONS = {
     "label_fidelity": "Label fidelity, AUROC; p of findings is corrected (Holm)",
     "utility": "Downstream utility",
     "probe": "Probe: logistic regression on frozen features",
+    "segmentation": "Segmentation utility",
 }
 
 First = Annotated[Path, typer.Argument(metavar="RUN", help="A run, or its scores.json.")]

@@ -26,6 +26,10 @@ def score_tables(scores: Record) -> list[RenderableType]:
         tables.append(_utility(arms, "Downstream utility, on real test patients"))
     if arms := _record(_record(scores, "probe"), "arms"):
         tables.append(_utility(arms, _probe_title(scores)))
+    if arms := _record(_record(scores, "segmentation"), "arms"):
+        scored = {"Dice": "dice", "sensitivity": "sensitivity", "false alarms": "false_alarms"}
+        title = "Segmentation utility, on real test patients"
+        tables.append(_means(arms, title, scored))
     if rest := list(_rest(scores)):
         tables.append(table("Further", ("", "value", "95 % interval"), rest))
     return [*tables, *_remarks(scores)]
@@ -119,6 +123,30 @@ def _utility(arms: Record, title: str) -> RenderableType:
             )
         )
     headers = ("trained on", "images", "macro AUROC", "95 % interval", "gain", "95 % interval")
+    return table(title, headers, rows)
+
+
+def _means(arms: Record, title: str, scored: Mapping[str, str]) -> RenderableType:
+    """Scores of each arm that are means over images, a row each: value, interval and gain."""
+    rows = []
+    for arm in arms:
+        held = _record(arms, arm)
+        for words, path in scored.items():
+            record: Record = held
+            for name in path.split("."):
+                record = _record(record, name)
+            rows.append(
+                (
+                    arm,
+                    number(held.get("n_train")),
+                    words,
+                    number(record.get("value")),
+                    interval(record.get("ci")),
+                    number(record.get("delta")),
+                    interval(record.get("delta_ci")),
+                )
+            )
+    headers = ("trained on", "images", "score", "value", "95 % interval", "gain", "95 % interval")
     return table(title, headers, rows)
 
 

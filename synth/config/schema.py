@@ -340,6 +340,20 @@ class ProbeSection(Section):
     )
 
 
+class SegmentationSection(Section):
+    """Segmentation utility: U-Nets trained on real, mixed and synthetic images with masks."""
+
+    steps: PositiveInt = 300  # gradient steps, the same in every arm
+    seeds: PositiveInt = 2
+    batch: PositiveInt = 16
+    arms: tuple[UtilityArm, ...] = ("real", "real+synthetic", "synthetic")
+    alphas: tuple[Annotated[float, Field(gt=0)], ...] = ()  # as utility.alphas
+    learning_rate: float = Field(1e-2, gt=0)  # of the peak
+    early_stopping: bool = True  # keep the weights that score best on real validation patients
+    finetune_share: float = Field(0.5, gt=0, lt=1)  # of the steps, in synthetic-then-real
+    flips: bool = False  # mirror images in real+augmented
+
+
 class MetricsSection(Section):
     """The scores."""
 
@@ -351,6 +365,7 @@ class MetricsSection(Section):
     image_size: PositiveInt = 80  # what the classifier sees, in pixels
     utility: UtilitySection | None = UtilitySection()  # null: skip
     probe: ProbeSection | None = ProbeSection()  # null: skip
+    segmentation: SegmentationSection | None = SegmentationSection()  # only where asked for
     device: Device = "auto"
 
 

@@ -27,6 +27,7 @@ from torch.nn import functional as F
 from synth.errors import SynthError
 from synth.extractors.base import grey_input, in_batches
 from synth.extractors.best_look import BestLook
+from synth.extractors.seeded import seeded
 from synth.manifest import write_bytes
 from synth.seeding import numpy_rng, torch_generator
 
@@ -256,22 +257,10 @@ def _resized(image_u8: Tensor, size: int) -> Tensor:
 
 
 def _build(findings: int, seed: int) -> FindingNet:
-    """Initial weights from the seed alone; made without storage first, so torch's state is kept."""
-    with torch.device("meta"):
-        network = FindingNet(findings)
-    network.to_empty(device="cpu")
+    """Initial weights from the seed alone."""
     generator = torch_generator("classifier", "weights", seed)
-    with torch.no_grad():
-        for module in network.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.reset_parameters()  # ones and zeros
-            elif isinstance(module, nn.Conv2d | nn.Linear):
-                bound = module.weight[0].numel() ** -0.5
-                for parameter in module.parameters():
-                    uniform = torch.rand(parameter.shape, generator=generator)
-                    parameter.copy_((2.0 * uniform - 1.0) * bound)
-        network.get_buffer("centre").zero_()
-        network.get_buffer("spread").fill_(1.0)
+    network = seeded(lambda: FindingNet(findings), generator)
+    network.get_buffer("spread").fill_(1.0)
     return network
 
 
