@@ -30,7 +30,7 @@ USUAL = (
 TWO_SETS = ("mmd", "sliced-wasserstein", "c2st", "vendi")
 WITH_TRAINING = ("authenticity", "nn-auc", "data-copying", "copy-rate", "mifid")
 OF_PIXELS = ("ms-ssim",)
-FURTHER_UTILITY = ("segmentation",)  # trained, so only where asked for
+FURTHER_UTILITY = ("retrieval", "segmentation")  # trained, so only where asked for
 ALL = (*USUAL, *TWO_SETS, *WITH_TRAINING, *FURTHER_UTILITY, *OF_PIXELS)
 
 

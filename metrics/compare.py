@@ -16,7 +16,13 @@ LEVEL = 0.05
 _NAMED = 5  # differences told; the rest is counted
 _GROUPED = ("per_finding", "per_subgroup")
 _COUNTS = ("n_real", "n_synthetic")
+_HIGHER = {"r1": True, "r5": True, "median_rank": False}
 SPREADS = {  # part: score of an arm: whether higher is better
+    "retrieval": {
+        f"{way}.{score}": higher
+        for way in ("report_to_image", "image_to_report")
+        for score, higher in _HIGHER.items()
+    },
     "segmentation": {"dice": True, "sensitivity": True, "false_alarms": False},
 }
 

@@ -15,6 +15,9 @@
       "memorization": {"auc": record, "share_closer": record, "quantiles": {...}, "pairs": [...]},
       "utility": {"arms": {"real": arm, "real+synthetic": arm, "synthetic": arm}, ...} | null,
       "probe": {"kind": "probe", "arms": {"real": arm, …}, ...} | null,   see ``metrics.probe``
+      "retrieval": {"arms": {"real": {"report_to_image": {"r1", "r5", "median_rank": spread},
+                                      "image_to_report": the same, "n_train", "steps",
+                                      "n_words"}}, "chance": {...}, ...} | null,
       "segmentation": {"arms": {"real": {"dice": spread, "sensitivity": spread,
                                          "false_alarms": spread, "n_train", "steps"}}, ...} | null,
       "reconstruction": {"psnr": record} | null,
@@ -186,6 +189,7 @@ class Scores:
     per_subgroup: Mapping[str, Any] = field(default_factory=dict)
     subgroup_gaps: Mapping[str, Any] = field(default_factory=dict)
     probe: Mapping[str, Any] | None = None
+    retrieval: Mapping[str, Any] | None = None
     segmentation: Mapping[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -201,6 +205,7 @@ class Scores:
             "memorization": self.memorization,
             "utility": self.utility,
             "probe": self.probe,
+            "retrieval": self.retrieval,
             "segmentation": self.segmentation,
             "reconstruction": self.reconstruction,
             "not_computed": [asdict(missing) for missing in self.not_computed],

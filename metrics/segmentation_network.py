@@ -15,6 +15,7 @@ from metrics.masks import Masked
 from metrics.utility_loop import optimise
 from synth.errors import SynthError
 from synth.extractors.base import grey_input
+from synth.extractors.jitter import jitter
 from synth.extractors.seeded import seeded
 from synth.seeding import numpy_rng, torch_generator
 
@@ -128,7 +129,8 @@ def fit_segmenter(
 
     def loss_at(step: int) -> Tensor:
         rows = torch.from_numpy(next(order))
-        shown, wanted = _augmented(grey[rows], target[rows], seed, step)
+        change = jitter(batch, torch_generator("metrics", "segmentation", "augment", seed, step))
+        shown, wanted = change.image(grey[rows]), change.mask(target[rows])
         return dice_and_entropy(network(shown.to(device)), wanted.to(device))
 
     judged = None if validation is None else _judge(validation, image_size)
@@ -184,17 +186,3 @@ def _order(
         rows = rng.integers(0, count, size=batch)
         rows[: batch // 2] = marked[rng.integers(0, len(marked), size=batch // 2)]
         yield rows
-
-
-def _augmented(grey: Tensor, target: Tensor, seed: int, step: int) -> tuple[Tensor, Tensor]:
-    """Small shifts and zooms of both, contrast and brightness of the image. Never a flip."""
-    generator = torch_generator("metrics", "segmentation", "augment", seed, step)
-    draws = torch.rand((len(grey), 5), generator=generator) * 2 - 1
-    theta = torch.zeros(len(grey), 2, 3)
-    theta[:, 0, 0] = theta[:, 1, 1] = 1.0 + 0.06 * draws[:, 0]
-    theta[:, :, 2] = 0.08 * draws[:, 1:3]
-    sampling = F.affine_grid(theta, list(grey.shape), align_corners=False)
-    moved = F.grid_sample(grey, sampling, padding_mode="border", align_corners=False)
-    wanted = F.grid_sample(target, sampling, padding_mode="zeros", align_corners=False)
-    contrast, brightness = 1.0 + 0.15 * draws[:, 3], 0.1 * draws[:, 4]
-    return moved * contrast[:, None, None, None] + brightness[:, None, None, None], wanted

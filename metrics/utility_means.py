@@ -69,6 +69,30 @@ def spread_of_means(runs: Sequence[Floats], how: Resampling) -> Spread:
     return Spread(value, over_seeds(draws, how.picks), patients_of(known, how.patients))
 
 
+def spread_of_medians(runs: Sequence[Floats], how: Resampling) -> Spread:
+    """The same for the median over images, the smallest value that half of them reach."""
+    known = np.isfinite(runs[0])
+    ones = np.ones((1, int(known.sum())))
+    draws = [weighted_medians(run[known], how.weights[:, known]) for run in runs]
+    medians = [float(weighted_medians(run[known], ones)[0]) for run in runs]
+    value = float(np.mean(medians)) if known.any() else None
+    return Spread(value, over_seeds(draws, how.picks), patients_of(known, how.patients))
+
+
+def weighted_medians(values: Floats, weights: Floats) -> Floats:
+    """The smallest of [n] values at or below which half of each row of weights [b, n] lies, [b].
+
+    NaN where a row has no weight.
+    """
+    order = np.argsort(values, kind="stable")
+    reached = np.cumsum(weights[:, order], axis=1)
+    if not reached.size:
+        return np.full(len(weights), np.nan)
+    total = reached[:, -1]
+    place = np.argmax(reached >= 0.5 * total[:, None], axis=1)
+    return np.where(total > 0, values[order][place], np.nan)
+
+
 def over_seeds(draws: Sequence[Floats], picks: Floats) -> Floats:
     """Mean over seeds of [resamples] draws, weighted by ``picks``."""
     return np.asarray((picks * np.array(draws)).sum(axis=0), dtype=np.float64)

@@ -10,6 +10,7 @@ import numpy as np
 from metrics.chosen import Choices
 from metrics.ingest import ImageSet
 from metrics.probe import probe_utility
+from metrics.retrieval import retrieval_utility
 from metrics.segmentation import segmentation_utility
 from metrics.sets import Sets, Work
 from synth.errors import SynthError
@@ -24,6 +25,7 @@ def further_utility(sets: Sets, choices: Choices, work: Work) -> dict[str, dict[
     """By name, each None where it was not asked for or cannot be computed."""
     kinds: dict[str, Callable[[ImageSet], dict[str, Any]]] = {
         "probe": lambda train: _probe(train, sets, choices, work),
+        "retrieval": lambda train: _retrieval(train, sets, work),
         "segmentation": lambda train: _segmentation(train, sets, work),
     }
     found: dict[str, dict[str, Any] | None] = dict.fromkeys(kinds)
@@ -59,6 +61,23 @@ def _probe(train: ImageSet, sets: Sets, choices: Choices, work: Work) -> dict[st
         resamples=settings.bootstrap,
         seed=settings.seed,
         store=choices.store,
+    )
+
+
+def _retrieval(train: ImageSet, sets: Sets, work: Work) -> dict[str, Any]:
+    settings = work.settings
+    assert settings.retrieval is not None
+    work.progress.stage("retrieval utility")
+    return retrieval_utility(
+        real=train,
+        synthetic=sets.synthetic,
+        test=sets.real,
+        settings=settings.retrieval,
+        image_size=settings.image_size,
+        resamples=settings.bootstrap,
+        seed=settings.seed,
+        device=select_device(settings.device).type,
+        progress=work.progress,
     )
 
 

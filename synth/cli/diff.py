@@ -21,6 +21,7 @@ _SECTIONS = {
     "label_fidelity": "Label fidelity, AUROC; p of findings is corrected (Holm)",
     "utility": "Downstream utility",
     "probe": "Probe: logistic regression on frozen features",
+    "retrieval": "Retrieval utility",
     "segmentation": "Segmentation utility",
 }
 

@@ -26,6 +26,8 @@ def score_tables(scores: Record) -> list[RenderableType]:
         tables.append(_utility(arms, "Downstream utility, on real test patients"))
     if arms := _record(_record(scores, "probe"), "arms"):
         tables.append(_utility(arms, _probe_title(scores)))
+    if arms := _record(_record(scores, "retrieval"), "arms"):
+        tables.append(_means(arms, _retrieval_title(scores), _RETRIEVAL))
     if arms := _record(_record(scores, "segmentation"), "arms"):
         scored = {"Dice": "dice", "sensitivity": "sensitivity", "false alarms": "false_alarms"}
         title = "Segmentation utility, on real test patients"
@@ -124,6 +126,28 @@ def _utility(arms: Record, title: str) -> RenderableType:
         )
     headers = ("trained on", "images", "macro AUROC", "95 % interval", "gain", "95 % interval")
     return table(title, headers, rows)
+
+
+_WAYS = ("report_to_image", "image_to_report")
+_RETRIEVAL = {
+    "report to image, R@1": "report_to_image.r1",
+    "report to image, R@5": "report_to_image.r5",
+    "report to image, median rank": "report_to_image.median_rank",
+    "image to report, R@1": "image_to_report.r1",
+    "image to report, R@5": "image_to_report.r5",
+    "image to report, median rank": "image_to_report.median_rank",
+}
+
+
+def _retrieval_title(scores: Record) -> str:
+    """How many there are to choose from, and what chance would find."""
+    found = _record(scores, "retrieval")
+    at = {way: _record(_record(found, "chance"), way).get("r5") for way in _WAYS}
+    return (
+        f"Retrieval utility among {found.get('n_test')} images and {found.get('n_test_reports')} "
+        f"reports of real test patients; chance R@5 {number(at[_WAYS[0]])} and "
+        f"{number(at[_WAYS[1]])}"
+    )
 
 
 def _means(arms: Record, title: str, scored: Mapping[str, str]) -> RenderableType:

@@ -340,6 +340,19 @@ class ProbeSection(Section):
     )
 
 
+class RetrievalSection(Section):
+    """Retrieval utility: image-text models trained on real, mixed and synthetic pairs."""
+
+    steps: PositiveInt = 400  # gradient steps, the same in every arm
+    seeds: PositiveInt = 2
+    batch: int = Field(64, ge=2)  # pairs an update; each is compared with the others
+    arms: tuple[UtilityArm, ...] = ("real", "real+synthetic", "synthetic")
+    alphas: tuple[Annotated[float, Field(gt=0)], ...] = ()  # as utility.alphas
+    learning_rate: float = Field(4e-3, gt=0)  # of the peak
+    early_stopping: bool = True  # keep the weights that score best on real validation patients
+    finetune_share: float = Field(0.5, gt=0, lt=1)  # of the steps, in synthetic-then-real
+
+
 class SegmentationSection(Section):
     """Segmentation utility: U-Nets trained on real, mixed and synthetic images with masks."""
 
@@ -365,6 +378,7 @@ class MetricsSection(Section):
     image_size: PositiveInt = 80  # what the classifier sees, in pixels
     utility: UtilitySection | None = UtilitySection()  # null: skip
     probe: ProbeSection | None = ProbeSection()  # null: skip
+    retrieval: RetrievalSection | None = RetrievalSection()  # only where asked for
     segmentation: SegmentationSection | None = SegmentationSection()  # only where asked for
     device: Device = "auto"
 

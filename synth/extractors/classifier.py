@@ -27,6 +27,7 @@ from torch.nn import functional as F
 from synth.errors import SynthError
 from synth.extractors.base import grey_input, in_batches
 from synth.extractors.best_look import BestLook
+from synth.extractors.jitter import jitter
 from synth.extractors.seeded import seeded
 from synth.manifest import write_bytes
 from synth.seeding import numpy_rng, torch_generator
@@ -291,17 +292,9 @@ def _balanced_order(
 
 
 def _augmented(grey: Tensor, seed: int, step: int) -> Tensor:
-    """Small shifts, zooms, contrast and brightness. Never a flip."""
+    """Another small change of every image in every step."""
     generator = torch_generator("classifier", "augment", seed, step)
-    count = len(grey)
-    draws = torch.rand((count, 5), generator=generator) * 2 - 1
-    theta = torch.zeros(count, 2, 3)
-    theta[:, 0, 0] = theta[:, 1, 1] = 1.0 + 0.06 * draws[:, 0]
-    theta[:, :, 2] = 0.08 * draws[:, 1:3]
-    sampling = F.affine_grid(theta, list(grey.shape), align_corners=False)
-    moved = F.grid_sample(grey, sampling, padding_mode="border", align_corners=False)
-    contrast, brightness = 1.0 + 0.15 * draws[:, 3], 0.1 * draws[:, 4]
-    return moved * contrast[:, None, None, None] + brightness[:, None, None, None]
+    return jitter(len(grey), generator).image(grey)
 
 
 def _local_contrast(grey: Tensor) -> Tensor:
