@@ -45,8 +45,12 @@ class Logistic:
 
     def probabilities(self, features: Floats) -> Floats:
         """float64 [n, d] -> float64 [n, findings] in [0, 1]."""
-        logits = (features - self.centre) / self.scale @ self.weights + self.intercept
-        return np.asarray(expit(logits), dtype=np.float64)
+        return np.asarray(expit(self.logits(features)), dtype=np.float64)
+
+    def logits(self, features: Floats) -> Floats:
+        """float64 [n, d] -> float64 [n, findings], any size."""
+        standard = (features - self.centre) / self.scale
+        return np.asarray(standard @ self.weights + self.intercept, dtype=np.float64)
 
 
 def logistic_path(features: Floats, labels: Floats, strengths: Sequence[float]) -> list[Logistic]:

@@ -10,7 +10,7 @@ those of trained classifiers (``metrics.utility``), never in their place.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,12 @@ from metrics.extract import features_of
 from metrics.ingest import ImageSet
 from metrics.intervals import resampling_weights
 from metrics.logistic import Logistic, logistic_path
+from metrics.probe_choice import Choice, choose
 from metrics.utility_arms import REAL, SYNTHETIC, Arm, arms_of, curve_of, shared_rows
 from metrics.utility_groups import Members, members
 from metrics.utility_held_out import held_out
 from metrics.utility_leak import refuse_leak
 from metrics.utility_scores import Bench, Judged, arm_scores, judged, seed_picks
-from metrics.utility_trainer import validation_auroc
 from synth.config.schema import ProbeSection
 from synth.errors import SynthError, UsageError
 from synth.extractors.base import Extractor
@@ -67,11 +67,24 @@ class Examples:
 
 @dataclass(frozen=True)
 class Fitted:
-    """The probe of one arm: the model its validation patients chose, and what it was fitted to."""
+    """The probes of one arm.
 
-    model: Logistic
-    strength: float
+    Attributes:
+        models: one a strength, the strongest penalty first.
+        strengths: in that order.
+        choice: the one that validation patients choose, and those that resampled ones do.
+        n_train: images fitted to.
+    """
+
+    models: Sequence[Logistic]
+    strengths: Sequence[float]
+    choice: Choice
     n_train: int
+
+    @property
+    def model(self) -> Logistic:
+        """The chosen one."""
+        return self.models[self.choice.best]
 
 
 def linear_probe(
@@ -97,12 +110,14 @@ def linear_probe(
         findings: the columns' names.
         settings: arms and strengths, the same for every arm.
         groups: members of each group of test patients, by attribute.
-        resamples: of test patients, for intervals.
+        resamples: of test patients, for intervals, and of the validation patients who choose.
         seed: of the parts taken of the synthetic images, and of the resamples.
 
     Returns:
-        ``{"arms", "curve", "not_trained"}`` as ``metrics.utility``; an arm has ``strength`` and
-        ``one_sided``, the findings that it could not learn, in place of steps and learning rates.
+        ``{"arms", "curve", "not_trained"}`` as ``metrics.utility``; an arm has ``strength``, the
+        share of resampled validation patients that choose the same one (``strength_certainty``),
+        and ``one_sided``, the findings that it could not learn, in place of steps and learning
+        rates.
 
     Raises:
         SynthError: arrays that do not fit, NaN or infinite features.
@@ -124,8 +139,10 @@ def linear_probe(
         picks=seed_picks(1, resamples, seed),
         validation=None if validation is None else validation.labels,
     )
+    draws = {"resamples": resamples, "seed": seed}
     fitted = {
-        arm.name: _fit(_training(arm, real, synthetic, seed), validation, settings) for arm in arms
+        arm.name: _fit(_training(arm, real, synthetic, seed), validation, settings, **draws)
+        for arm in arms
     }
     said = {name: _judged(one, test, validation, bench) for name, one in fitted.items()}
     return {
@@ -133,7 +150,8 @@ def linear_probe(
             name: arm_scores(said[name], said[REAL], bench)
             | {
                 "n_train": one.n_train,
-                "strength": one.strength,
+                "strength": one.strengths[one.choice.best],
+                "strength_certainty": float((one.choice.resampled == one.choice.best).mean()),
                 "one_sided": [
                     finding
                     for finding, learnt in zip(findings, one.model.learnt, strict=True)
@@ -183,23 +201,39 @@ def _training(arm: Arm, real: Examples, synthetic: Examples, seed: int) -> Examp
     return {REAL: real, SYNTHETIC: synthetic}.get(arm.name) or real + synthetic
 
 
-def _fit(data: Examples, validation: Examples | None, settings: ProbeSection) -> Fitted:
-    """The strength with the highest macro AUROC on validation patients; of equals the strongest."""
+def _fit(
+    data: Examples,
+    validation: Examples | None,
+    settings: ProbeSection,
+    *,
+    resamples: int,
+    seed: int,
+) -> Fitted:
     strengths = sorted(settings.strengths, reverse=True)
     models = logistic_path(data.features, data.labels, strengths)
-    if validation is None:
-        return Fitted(models[0], strengths[0], len(data))
-    scores = [
-        validation_auroc(model.probabilities(validation.features), validation.labels)
-        for model in models
-    ]
-    best = int(np.argmax(scores))
-    return Fitted(models[best], strengths[best], len(data))
+    choice = Choice(0, np.zeros(resamples, dtype=np.intp))
+    if validation is not None:
+        seen = [model.logits(validation.features) for model in models]
+        choice = choose(
+            seen, validation.labels, validation.patients, resamples=resamples, seed=seed
+        )
+    return Fitted(models, strengths, choice, len(data))
 
 
 def _judged(one: Fitted, test: Examples, validation: Examples | None, bench: Bench) -> Judged:
-    seen = None if validation is None else one.model.probabilities(validation.features)
-    return judged([one.model.probabilities(test.features)], [seen], bench)
+    """The chosen model, with draws of whichever model the resampled validation patients choose."""
+
+    def by(model: Logistic) -> Judged:
+        seen = None if validation is None else model.probabilities(validation.features)
+        return judged([model.probabilities(test.features)], [seen], bench)
+
+    chosen = by(one.model)
+    draws, macro = chosen.draws.copy(), chosen.macro.copy()
+    for index in np.unique(one.choice.resampled).tolist():
+        if index != one.choice.best:
+            other, rows = by(one.models[index]), one.choice.resampled == index
+            draws[:, rows], macro[rows] = other.draws[:, rows], other.macro[rows]
+    return replace(chosen, draws=draws, macro=macro)
 
 
 def probe_utility(

@@ -17,6 +17,7 @@ from metrics.chosen import USUAL, Choices
 from metrics.compare import compare
 from metrics.ingest import ImageSet
 from metrics.probe import Examples, linear_probe, probe_utility
+from metrics.probe_choice import choose, cross_entropy
 from metrics.run import evaluate
 from synth.cli.scores import score_tables
 from synth.config.schema import MetricsSection, ProbeSection
@@ -98,6 +99,51 @@ def test_every_arm_searches_the_same_strengths_on_validation_patients() -> None:
     }
     sizes = [arm["n_train"] for arm in found["arms"].values()]
     assert sizes == [400, 600, 800, 400]
+
+
+def test_the_choice_is_by_cross_entropy_whatever_the_prevalence() -> None:
+    truth = np.array([[1.0], [0.0], [0.0], [np.nan]])
+    by_hand = -np.log([[1 / 3], [2 / 3], [2 / 3]])
+    np.testing.assert_allclose(cross_entropy(np.zeros((4, 1)), truth)[:3], by_hand)
+    assert np.isnan(cross_entropy(np.zeros((4, 1)), truth)[3, 0])
+    rng = np.random.default_rng(0)
+    labels = (rng.random((60, 2)) < 0.3).astype(float)
+    right, noise = 3.0 * labels + rng.normal(size=(60, 2)), 3.0 * rng.normal(size=(60, 2))
+    shifted = cross_entropy(right + 7.0, labels)  # a set that shows both findings too often
+    np.testing.assert_allclose(shifted, cross_entropy(right, labels), atol=1e-8)
+    patients = [f"p{index // 3}" for index in range(60)]
+    found = choose([noise, right + 7.0], labels, patients, resamples=200, seed=0)
+    assert (found.best, set(found.resampled.tolist())) == (1, {1})
+    equal = choose([right, right, right], labels, None, resamples=50, seed=0)
+    assert (equal.best, equal.resampled.max()) == (0, 0)
+    other = 3.0 * labels + rng.normal(size=(60, 2))  # as good, on other images
+    doubtful = choose([right, other], labels, None, resamples=400, seed=0)
+    assert 0.02 < (doubtful.resampled != doubtful.best).mean() < 0.98
+    with pytest.raises(SynthError, match="no finding is seen present and absent"):
+        choose([right], np.ones((60, 2)), None, resamples=10, seed=0)
+
+
+def hidden(n: int, seed: int) -> Examples:
+    """The finding under something eight times as strong, which a second feature shows alone."""
+    clear = two_gaussians(n, seed, dim=1)
+    over = 8.0 * np.random.default_rng(seed + 100).normal(size=(n, 1))
+    return replace(clear, features=np.hstack([clear.features + over, over]))
+
+
+def test_intervals_hold_the_luck_of_the_choice() -> None:
+    # What hides the finding can be subtracted, but only where the penalty is weak.
+    sides = {name: hidden(n, seed) for name, n, seed in WIDE} | {"validation": hidden(14, 11)}
+    made = hidden(60, 3)
+    searched = probe(made, ProbeSection(strengths=(1e-4, 10.0)), **sides)["arms"]["real"]
+    assert 0.0 < searched["strength_certainty"] < 1.0
+    alone = [
+        probe(made, ProbeSection(strengths=(strength,)), **sides)["arms"]["real"]
+        for strength in (1e-4, 10.0)
+    ]
+    low, high = searched["ci"]
+    assert high - low > 1.2 * max(arm["ci"][1] - arm["ci"][0] for arm in alone)
+    assert searched["macro_auroc"] in [arm["macro_auroc"] for arm in alone]
+    assert all(arm["strength_certainty"] == 1.0 for arm in alone)
 
 
 def test_a_finding_that_an_arm_never_sees_is_named_and_at_chance() -> None:
