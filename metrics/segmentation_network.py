@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -15,30 +16,31 @@ from metrics.masks import Masked
 from metrics.utility_loop import optimise
 from synth.errors import SynthError
 from synth.extractors.base import grey_input
+from synth.extractors.classifier import local_contrast
 from synth.extractors.jitter import jitter
 from synth.extractors.seeded import seeded
 from synth.seeding import numpy_rng, torch_generator
 
-_WIDTHS = (12, 24, 48)  # channels at full, half and quarter size
+_WIDTHS = (12, 24, 48, 64)  # channels at full, half, quarter and eighth size
 _SLICE = 64  # images a forward pass
 _SMOOTH = 1.0  # pixels, in the Dice loss: a batch without any inside has a gradient too
 
 
 class UNet(nn.Module):
-    """Two strided steps down, two up, with what each scale saw beside what comes from below."""
+    """Three strided steps down, three up, with what each scale saw beside what comes from below."""
 
     def __init__(self) -> None:
         super().__init__()
-        fine, half, deep = _WIDTHS
-        self.enter = _block(1, fine, kernel=5)
-        self.down = nn.ModuleList([_block(fine, half, stride=2), _block(half, deep, stride=2)])
-        self.deepest = _block(deep, deep)
-        self.up = nn.ModuleList([_block(deep + half, half), _block(half + fine, fine)])
-        self.head = nn.Conv2d(fine, 1, 1)
+        steps = list(pairwise(_WIDTHS))
+        self.enter = _block(2, _WIDTHS[0], kernel=5)  # grey and its local contrast
+        self.down = nn.ModuleList(_block(fine, coarse, stride=2) for fine, coarse in steps)
+        self.deepest = _block(_WIDTHS[-1], _WIDTHS[-1])
+        self.up = nn.ModuleList(_block(coarse + fine, fine) for fine, coarse in reversed(steps))
+        self.head = nn.Conv2d(_WIDTHS[0], 1, 1)
 
     def forward(self, grey: Tensor) -> Tensor:
         """float32 [N, 1, S, S] in [-1, 1] -> logits float32 [N, 1, S, S], any S."""
-        seen = [self.enter(grey)]
+        seen = [self.enter(torch.cat([grey, local_contrast(grey)], dim=1))]
         for step in self.down:
             seen.append(step(seen[-1]))
         state = self.deepest(seen.pop())

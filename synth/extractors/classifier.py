@@ -62,7 +62,7 @@ class FindingNet(nn.Module):
 
     def features(self, grey: Tensor) -> Tensor:
         """float32 [N, 1, S, S] in [-1, 1] -> embedding float32 [N, 32]."""
-        state = torch.cat([grey, _local_contrast(grey)], dim=1)
+        state = torch.cat([grey, local_contrast(grey)], dim=1)
         for convolve, norm in zip(self.stages, self.norms, strict=True):
             state = F.relu(norm(convolve(state)))
         state = state + F.relu(self.mix_norm(self.mix(state)))
@@ -297,7 +297,7 @@ def _augmented(grey: Tensor, seed: int, step: int) -> Tensor:
     return jitter(len(grey), generator).image(grey)
 
 
-def _local_contrast(grey: Tensor) -> Tensor:
+def local_contrast(grey: Tensor) -> Tensor:
     """What is left of [N, 1, S, S] after a 9-pixel mean: small things, whatever the exposure."""
     return 4.0 * (grey - F.avg_pool2d(grey, 9, stride=1, padding=4, count_include_pad=False))
 
