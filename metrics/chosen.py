@@ -25,13 +25,14 @@ PER_GROUP = ("per-finding", "per-subgroup")
 USUAL = (
     *("fd", "kd", "prdc", "texture"),
     *PER_GROUP,
-    *("label-fidelity", "memorization", "utility", "reconstruction", "failures"),
+    *("label-fidelity", "memorization", "utility", "probe", "reconstruction", "failures"),
 )
 TWO_SETS = ("mmd", "sliced-wasserstein", "c2st", "vendi")
 WITH_TRAINING = ("authenticity", "nn-auc", "data-copying", "copy-rate", "mifid")
 OF_TEXTS = ("alignment",)
 OF_PIXELS = ("ms-ssim",)
-ALL = (*USUAL, *TWO_SETS, *WITH_TRAINING, *OF_TEXTS, *OF_PIXELS)
+FURTHER_UTILITY = ("retrieval", "segmentation")  # trained, so only where asked for
+ALL = (*USUAL, *TWO_SETS, *WITH_TRAINING, *FURTHER_UTILITY, *OF_TEXTS, *OF_PIXELS)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,15 @@ _NAMED = 5  # differences told; the rest is counted
 _GROUPED = ("per_finding", "per_subgroup")
 _NEGATION = "alignment.negation."
 _COUNTS = ("n_real", "n_synthetic")
+_HIGHER = {"r1": True, "r5": True, "median_rank": False}
+SPREADS = {  # part: score of an arm: whether higher is better
+    "retrieval": {
+        f"{way}.{score}": higher
+        for way in ("report_to_image", "image_to_report")
+        for score, higher in _HIGHER.items()
+    },
+    "segmentation": {"dice": True, "sensitivity": True, "false_alarms": False},
+}
 
 
 @dataclass(frozen=True)
@@ -81,7 +90,12 @@ def compare(first: Mapping[str, Any], second: Mapping[str, Any]) -> Comparison:
     not_compared = [f"{name}: other images in the group" for name in other_n]
     rows = list(_record_rows(shared, first, second, not_compared))
     rows += _fidelity_rows(first, second, not_compared)
-    rows += _utility_rows(first, second)
+    rows += _arm_rows("utility", first, second)
+    if "probe" in shared:
+        rows += _arm_rows("probe", first, second)
+    for part, scores in SPREADS.items():
+        if part in shared:
+            rows += _spread_rows(part, scores, first, second)
     return Comparison(
         fingerprint=one["fingerprint"],
         rows=tuple(_corrected(rows)),
@@ -192,14 +206,28 @@ def _judge(scores: Mapping[str, Any]) -> Any:
     return ((scores.get("provenance") or {}).get("judge") or {}).get("sha256")
 
 
-def _utility_rows(first: Mapping[str, Any], second: Mapping[str, Any]) -> Iterator[Row]:
+def _arm_rows(part: str, first: Mapping[str, Any], second: Mapping[str, Any]) -> Iterator[Row]:
     """Arms on the same test patients; without each patient's probabilities they do not pair."""
-    one, two = ((scores.get("utility") or {}).get("arms") or {} for scores in (first, second))
+    one, two = ((scores.get(part) or {}).get("arms") or {} for scores in (first, second))
     for name in one:
         found = of_aurocs(one[name], two[name], "macro_auroc") if name in two else None
         if found is not None:
             values = one[name]["macro_auroc"], two[name]["macro_auroc"]
-            yield _row(f"utility.{name}.macro_auroc", *values, found, higher=True)
+            yield _row(f"{part}.{name}.macro_auroc", *values, found, higher=True)
+
+
+def _spread_rows(
+    part: str, scores: Mapping[str, bool], first: Mapping[str, Any], second: Mapping[str, Any]
+) -> Iterator[Row]:
+    """Arms scored by means over images: errors of each run, since patients do not pair."""
+    one, two = ((held.get(part) or {}).get("arms") or {} for held in (first, second))
+    for name in one:
+        for score, higher in scores.items():
+            left, right = _within(one[name], score), _within(two.get(name) or {}, score)
+            found = of_records(score, left, right) if left and right else None
+            if found is not None:
+                where = f"{part}.{name}.{score}"
+                yield _row(where, left["value"], right["value"], found, higher)
 
 
 def _row(name: str, one: float, two: float, found: Difference, higher: bool | None) -> Row:

@@ -26,6 +26,11 @@ _RECORD = (
     *("estimator", "n_real", "n_synthetic", "seed"),
 )
 
+_UTILITY = (  # of a part that trains something: what a comparison of its arms rests on
+    *("estimator", "settings", "extractor", "extractor_sha256", "preprocessing"),
+    *("n_real", "n_synthetic", "n_test", "seed"),
+)
+
 
 def common_protocol(
     *, real: str, train: str | None, size: int, reading: Reading, settings: MetricsSection
@@ -78,6 +83,20 @@ def stamped_section(section: dict[str, Any] | None, common: Mapping[str, Any]) -
     }
 
 
+def stamped_utility(
+    section: Mapping[str, Any] | None, common: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    """The same for a part that trains something: one fingerprint for all its arms."""
+    if section is None:
+        return None
+    return {**section, "fingerprint": fingerprint({**common, "part": utility_protocol(section)})}
+
+
+def utility_protocol(section: Mapping[str, Any]) -> dict[str, Any]:
+    """What belongs to a part that trains something."""
+    return {name: section[name] for name in _UTILITY if name in section}
+
+
 def stamped_groups(section: Mapping[str, Any], common: Mapping[str, Any]) -> dict[str, Any]:
     """The same for parts within parts: records by finding, or by column and value."""
     return {
@@ -96,10 +115,14 @@ def is_record(value: Any) -> bool:
 
 
 def full_protocol(
-    common: Mapping[str, Any], records: Mapping[str, Record], **sections: Mapping[str, Any] | None
+    common: Mapping[str, Any],
+    records: Mapping[str, Record],
+    utilities: Mapping[str, Mapping[str, Any] | None] | None = None,
+    **sections: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     """The ``protocol`` of ``scores.json``: what is shared, what each record adds, and the hash."""
     parts = {name: record_protocol(vars(record)) for name, record in records.items()}
+    parts |= {name: utility_protocol(held) for name, held in (utilities or {}).items() if held}
     for section, held in sections.items():
         parts |= dict(_records_within(held or {}, section))
     whole = {**common, "records": parts}

@@ -21,6 +21,12 @@
                        "quantiles": {...}, "pairs": [...],
                        "histogram": {"edges", "synthetic", "held_out", "limit"}},
       "utility": {"arms": {"real": arm, "real+synthetic": arm, "synthetic": arm}, ...} | null,
+      "probe": {"kind": "probe", "arms": {"real": arm, …}, ...} | null,   see ``metrics.probe``
+      "retrieval": {"arms": {"real": {"report_to_image": {"r1", "r5", "median_rank": spread},
+                                      "image_to_report": the same, "n_train", "steps",
+                                      "n_words"}}, "chance": {...}, ...} | null,
+      "segmentation": {"arms": {"real": {"dice": spread, "sensitivity": spread,
+                                         "false_alarms": spread, "n_train", "steps"}}, ...} | null,
       "reconstruction": {"psnr": record} | null,
       "failures": [failure],                     the worst images, at most 24
       "not_computed": [{"what": ..., "why": ...}],
@@ -57,6 +63,8 @@
 ``histogram`` counts distances to the nearest training image: ``edges`` has one number more than
 ``synthetic`` and ``held_out`` have counts, and the last bin also holds all that lies beyond it;
 ``limit`` is the distance below which the closest 1 % of held-out images lie.
+
+    spread    {"value", "se", "ci", "delta", "delta_se", "delta_ci", "note"}, delta against ``real``
 
 Intervals are at 95 %. A value of null is explained by ``note`` or in ``not_computed``.
 """
@@ -208,6 +216,9 @@ class Scores:
     verdict: Mapping[str, Any] = field(default_factory=dict)
     failures: tuple[Mapping[str, Any], ...] = ()
     alignment: Mapping[str, Any] | None = None
+    probe: Mapping[str, Any] | None = None
+    retrieval: Mapping[str, Any] | None = None
+    segmentation: Mapping[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """JSON types only, in the order that this module documents."""
@@ -223,6 +234,9 @@ class Scores:
             "label_fidelity_before": self.label_fidelity_before,
             "memorization": self.memorization,
             "utility": self.utility,
+            "probe": self.probe,
+            "retrieval": self.retrieval,
+            "segmentation": self.segmentation,
             "reconstruction": self.reconstruction,
             "failures": [dict(failure) for failure in self.failures],
             "not_computed": [asdict(missing) for missing in self.not_computed],

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from metrics.by_extractor import group_sections, records_by_extractor
+from metrics.by_extractor import group_sections
 from metrics.chosen import AS_USUAL, Choices
 from metrics.evaluated import provenance
-from metrics.failure_section import failures_section
-from metrics.judge import fit_judge, judged
+from metrics.judge import fit_judge
 from metrics.markdown import write_scores
+from metrics.measure import Measured, measured
 from metrics.protocol import (
     common_protocol,
     full_protocol,
@@ -20,10 +21,10 @@ from metrics.protocol import (
     stamped,
     stamped_groups,
     stamped_section,
+    stamped_utility,
 )
 from metrics.records import Scores
-from metrics.sections import memorization_section, reconstruction_section, utility_section
-from metrics.sets import Work, open_sets
+from metrics.sets import Sets, Work, open_sets
 from metrics.statistics import is_statistics, statistics_scores
 from metrics.verdict import verdict
 from synth.config.schema import MetricsSection
@@ -69,57 +70,55 @@ def evaluate(
     work.progress.stage("reading images")
     sets = open_sets(real, synthetic, train, before, work)
     judge = fit_judge(sets, choices, work)
-    found = records_by_extractor(sets, judge, choices, work)
-    asked = judge if choices.wants("label-fidelity") else None
-    fidelity = judged(asked, sets.synthetic, sets, work, "label_fidelity")
-    earlier = judged(asked, sets.before, sets, work, "label_fidelity_before")
-    copies = memorization_section(sets, work) if choices.wants("memorization") else None
-    useful = utility_section(sets, judge, work) if choices.wants("utility") else None
-    rebuilt = (
-        reconstruction_section(weights, sets, work) if choices.wants("reconstruction") else None
-    )
-    worst: tuple[dict[str, Any], ...] = ()
-    if choices.wants("failures"):
-        worst = failures_section(sets, judge, found.features, copies, work)
-    common = common_protocol(
-        real=set_digest(sets.real),
-        train=None if sets.train is None else set_digest(sets.train),
-        size=sets.real.image_u8.shape[-1],
-        reading=choices.reading,
-        settings=settings,
-    )
-    records = {name: stamped(record, common) for name, record in found.records.items()}
-    findings, subgroups, gaps = group_sections(found, common)
-    aligned = found.alignment and stamped_groups(found.alignment, common)
-    copies, rebuilt = stamped_section(copies, common), stamped_section(rebuilt, common)
-    scores = Scores(
-        metrics=records,
-        per_finding=findings,
-        per_subgroup=subgroups,
-        subgroup_gaps=gaps,
-        alignment=aligned,
-        label_fidelity=fidelity,
-        label_fidelity_before=earlier,
-        memorization=copies,
-        utility=useful,
-        reconstruction=rebuilt,
-        failures=worst,
-        not_computed=tuple(dict.fromkeys(work.missing)),
-        warnings=tuple(work.warnings),
-        protocol=full_protocol(
-            common,
-            records,
-            per_finding=findings,
-            per_subgroup=subgroups,
-            alignment=aligned,
-            memorization=copies,
-            reconstruction=rebuilt,
-        ),
-        provenance=provenance(sets, judge, settings, weights, time.monotonic() - started),
-    )
+    found = measured(sets, judge, choices, weights=weights, work=work)
+    made_from = provenance(sets, judge, settings, weights, time.monotonic() - started)
+    scores = _scores(found, _common(sets, work), made_from, work)
     scores = replace(scores, verdict=verdict(scores.to_json()).to_json())
     if out is not None:
         if judge is not None:
             judge.save(out / "judge.safetensors")
         write_scores(out, scores.to_json())
     return scores
+
+
+def _common(sets: Sets, work: Work) -> dict[str, Any]:
+    return common_protocol(
+        real=set_digest(sets.real),
+        train=None if sets.train is None else set_digest(sets.train),
+        size=sets.real.image_u8.shape[-1],
+        reading=work.reading,
+        settings=work.settings,
+    )
+
+
+def _scores(
+    found: Measured, common: dict[str, Any], made_from: Mapping[str, Any], work: Work
+) -> Scores:
+    """All parts with their fingerprints."""
+    by_extractor = found.by_extractor
+    records = {name: stamped(record, common) for name, record in by_extractor.records.items()}
+    findings, subgroups, gaps = group_sections(by_extractor, common)
+    further: dict[str, Any] = {
+        name: stamped_utility(held, common) for name, held in found.further_utility.items()
+    }
+    parts: dict[str, Any] = {
+        "per_finding": findings,
+        "per_subgroup": subgroups,
+        "alignment": by_extractor.alignment and stamped_groups(by_extractor.alignment, common),
+        "memorization": stamped_section(found.memorization, common),
+        "reconstruction": stamped_section(found.reconstruction, common),
+    }
+    return Scores(
+        metrics=records,
+        subgroup_gaps=gaps,
+        label_fidelity=found.label_fidelity,
+        label_fidelity_before=found.label_fidelity_before,
+        utility=found.utility,
+        failures=found.failures,
+        not_computed=tuple(dict.fromkeys(work.missing)),
+        warnings=tuple(work.warnings),
+        protocol=full_protocol(common, records, further, **parts),
+        provenance=made_from,
+        **parts,
+        **further,
+    )

@@ -19,7 +19,7 @@ from typing import Any
 
 from metrics.ingest import ImageSet
 from metrics.intervals import resampling_weights
-from metrics.utility_arms import Arm, Labelled, Trainer, arms_of
+from metrics.utility_arms import Arm, Labelled, Trainer, arms_of, curve_of
 from metrics.utility_fit import Job, Material, Outcome, outcomes
 from metrics.utility_groups import members
 from metrics.utility_held_out import Parts, held_out
@@ -97,7 +97,7 @@ def downstream_utility(
         "n_test": len(parts.test),
         "n_test_patients": len(set(parts.test.groups or parts.test.ids)),
         "arms": _scored(arms, found, _bench(parts, tuple(findings), settings, resamples, seed)),
-        "curve": _curve(arms, material),
+        "curve": curve_of(arms, n_real=len(material.real), n_synthetic=len(material.synthetic)),
         "not_trained": left_out,
     }
 
@@ -174,14 +174,3 @@ def _scored(
         }
         for arm in arms
     }
-
-
-def _curve(arms: Sequence[Arm], material: Material) -> list[dict[str, Any]]:
-    """Arms by how many synthetic images they add, as shares of the real count."""
-    shares = {"real": 0.0, "real+synthetic": len(material.synthetic) / len(material.real)}
-    points = [
-        {"alpha": share, "arm": arm.name}
-        for arm in arms
-        if (share := arm.alpha if arm.alpha is not None else shares.get(arm.name)) is not None
-    ]
-    return sorted(points, key=lambda point: float(str(point["alpha"])))

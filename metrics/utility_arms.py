@@ -8,25 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
 
+from metrics.alteration import Alteration, alteration, copied_rows
 from metrics.arrays import Floats
 from synth.errors import SynthError
-from synth.seeding import numpy_rng, torch_generator
+from synth.seeding import numpy_rng
 
 REAL = "real"
 MIXED = "real+synthetic"  # every synthetic image
 SYNTHETIC = "synthetic"
 PRETRAINED = "synthetic-then-real"
 AUGMENTED = "real+augmented"  # as many altered copies of real images as there are synthetic ones
-_SLICE = 256  # images altered at once
-_TURN, _SHIFT, _ZOOM, _CONTRAST = 7.0, 0.05, 0.07, 0.15  # degrees; shares of the side and level
 
 
 class Fitted(Protocol):
@@ -70,6 +68,25 @@ class Trainer(Protocol):
         ...
 
 
+class Pool(Protocol):
+    """Training images with what is to be learnt of each: labels, a text, a mask."""
+
+    def __len__(self) -> int: ...
+
+    def __add__(self, other: Self, /) -> Self: ...
+
+    def rows(self, rows: NDArray[np.intp]) -> Self:
+        """Some of them."""
+        ...
+
+    def altered(self, change: Alteration) -> Self:
+        """All of them, each image changed and what is to be learnt of it changed with it."""
+        ...
+
+
+P = TypeVar("P", bound=Pool)
+
+
 @dataclass(frozen=True)
 class Labelled:
     """uint8 [N, 1, S, S] images and their float64 [N, findings] labels (1, 0, NaN)."""
@@ -83,6 +100,10 @@ class Labelled:
     def rows(self, rows: NDArray[np.intp]) -> Labelled:
         """Some of them."""
         return Labelled(self.images[torch.from_numpy(rows)], self.labels[rows])
+
+    def altered(self, change: Alteration) -> Labelled:
+        """Changed images, labels kept."""
+        return Labelled(change.image(self.images), self.labels)
 
     def __add__(self, other: Labelled) -> Labelled:
         return Labelled(
@@ -104,10 +125,10 @@ class Arm:
 
 
 @dataclass(frozen=True)
-class Stage:
+class Stage(Generic[P]):
     """Images to train on for some steps."""
 
-    data: Labelled
+    data: P
     steps: int
 
 
@@ -130,6 +151,17 @@ def arms_of(
     return (Arm(REAL), *shares, *chosen), left_out
 
 
+def curve_of(arms: Sequence[Arm], *, n_real: int, n_synthetic: int) -> list[dict[str, Any]]:
+    """Arms by how many synthetic images they add, as shares of the real count."""
+    shares = {REAL: 0.0, MIXED: n_synthetic / n_real}
+    points = [
+        {"alpha": share, "arm": arm.name}
+        for arm in arms
+        if (share := arm.alpha if arm.alpha is not None else shares.get(arm.name)) is not None
+    ]
+    return sorted(points, key=lambda point: float(str(point["alpha"])))
+
+
 def share_size(alpha: float, n_real: int) -> int:
     """How many synthetic images are ``alpha`` times the real ones."""
     return round(alpha * n_real)
@@ -137,14 +169,14 @@ def share_size(alpha: float, n_real: int) -> int:
 
 def stages_of(
     arm: Arm,
-    real: Labelled,
-    synthetic: Labelled,
+    real: P,
+    synthetic: P,
     *,
     steps: int,
     finetune: float,
     flips: bool,
     seed: int,
-) -> tuple[Stage, ...]:
+) -> tuple[Stage[P], ...]:
     """What an arm trains on, in order; the steps always add up to ``steps``.
 
     Args:
@@ -158,8 +190,7 @@ def stages_of(
             larger share holds a smaller one of the same seed.
     """
     if arm.alpha is not None:
-        order = numpy_rng("metrics", "utility-share", seed).permutation(len(synthetic))
-        part = np.sort(order[: share_size(arm.alpha, len(real))])
+        part = shared_rows(arm.alpha, n_real=len(real), n_synthetic=len(synthetic), seed=seed)
         return (Stage(real + synthetic.rows(part), steps),)
     if arm.name == PRETRAINED:
         last = min(steps, max(1, round(steps * finetune)))
@@ -175,34 +206,17 @@ def stages_of(
     return (Stage(parts[0] if len(parts) == 1 else parts[0] + parts[1], steps),)
 
 
-def altered(real: Labelled, count: int, *, flips: bool, seed: int) -> Labelled:
+def shared_rows(alpha: float, *, n_real: int, n_synthetic: int, seed: int) -> NDArray[np.intp]:
+    """The synthetic rows that are ``alpha`` times the real ones; larger shares hold smaller."""
+    order = numpy_rng("metrics", "utility-share", seed).permutation(n_synthetic)
+    return np.sort(order[: share_size(alpha, n_real)])
+
+
+def altered(real: P, count: int, *, flips: bool, seed: int) -> P:
     """Copies of real images, turned, shifted, zoomed and with another contrast, labels kept.
 
     Every image is copied once before any is copied again. Mirrored only with ``flips``: the side
     of a chest is information.
     """
-    rng = numpy_rng("metrics", "utility-copies", seed)
-    rounds = [rng.permutation(len(real)) for _ in range(-(-count // len(real)))]
-    copies = real.rows(np.concatenate(rounds)[:count])
-    generator = torch_generator("metrics", "utility-alter", seed)
-    parts = [_altered(part, flips, generator) for part in copies.images.split(_SLICE)]
-    return Labelled(torch.cat(parts), copies.labels)
-
-
-def _altered(image_u8: Tensor, flips: bool, generator: torch.Generator) -> Tensor:
-    draws = torch.rand((len(image_u8), 6), generator=generator) * 2 - 1
-    turn = torch.deg2rad(_TURN * draws[:, 0])
-    zoom = 1.0 + _ZOOM * draws[:, 1]
-    theta = torch.zeros(len(image_u8), 2, 3)
-    theta[:, 0, 0] = theta[:, 1, 1] = torch.cos(turn) * zoom
-    theta[:, 0, 1] = -torch.sin(turn) * zoom
-    theta[:, 1, 0] = torch.sin(turn) * zoom
-    theta[:, :, 2] = 2 * _SHIFT * draws[:, 2:4]
-    if flips:
-        theta[:, :, 0] *= torch.where(draws[:, 5] < 0, -1.0, 1.0)[:, None]
-    grey = image_u8.float()
-    sampling = F.affine_grid(theta, list(grey.shape), align_corners=False)
-    moved = F.grid_sample(grey, sampling, padding_mode="border", align_corners=False)
-    middle = moved.mean(dim=(1, 2, 3), keepdim=True)
-    contrast = (1.0 + _CONTRAST * draws[:, 4])[:, None, None, None]
-    return (middle + (moved - middle) * contrast).round().clamp(0, 255).to(torch.uint8)
+    copies = real.rows(copied_rows(len(real), count, seed=seed))
+    return copies.altered(alteration(count, flips=flips, seed=seed))

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
 from metrics.utility_arms import Arm, Fitted, Labelled, Stage, Trainer, stages_of
+from metrics.utility_jobs import results
 from metrics.utility_trainer import open_trainer, validation_auroc
 from synth.config.schema import UtilitySection
-from synth.cores import usable_cores
 from synth.extractors.classifier import one_thread
-
-_WORTH_PROCESSES = 10_000  # images shown in all, about as long as starting the processes
 
 
 @dataclass(frozen=True)
@@ -85,15 +82,10 @@ def outcomes(jobs: Sequence[Job], trainer: Trainer | None = None) -> Iterator[Ou
         jobs: what to train.
         trainer: in place of the one that the settings name; trains in this process.
     """
-    workers = min(len(jobs), usable_cores())
     one = [job.material.settings for job in jobs]
-    presentations = sum(s.steps * s.batch * max(1, len(s.learning_rates)) for s in one)
-    on_cpu = all(job.material.device == "cpu" for job in jobs)
-    if trainer or not on_cpu or workers <= 1 or presentations < _WORTH_PROCESSES:
-        yield from (run(job, trainer) for job in jobs)
-        return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        yield from pool.map(run, jobs)
+    shown = sum(s.steps * s.batch * max(1, len(s.learning_rates)) for s in one)
+    on_cpu = trainer is None and all(job.material.device == "cpu" for job in jobs)
+    return results(partial(run, trainer=trainer), jobs, shown=shown, on_cpu=on_cpu)
 
 
 def run(job: Job, trainer: Trainer | None = None) -> Outcome:
@@ -133,7 +125,11 @@ def run(job: Job, trainer: Trainer | None = None) -> Outcome:
 
 
 def _trained(
-    stages: Sequence[Stage], material: Material, trainer: Trainer, rate: float | None, seed: int
+    stages: Sequence[Stage[Labelled]],
+    material: Material,
+    trainer: Trainer,
+    rate: float | None,
+    seed: int,
 ) -> Fitted:
     """One candidate through all stages of its arm."""
     settings, held = material.settings, material.validation

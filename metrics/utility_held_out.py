@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,23 +43,49 @@ def held_out(train: ImageSet, test: ImageSet, *, findings: tuple[str, ...], seed
         findings: at least one must be seen present and absent among those who choose.
         seed: of the patients taken from training, and of the images looked at.
     """
+    return split_off(
+        train,
+        test,
+        able=lambda images: bool(judged_columns(images.columns(findings))),
+        whole=lambda rest: _keeps(train.columns(findings), rest.columns(findings)),
+        lacking="too few labelled training patients",
+        seed=seed,
+    )
+
+
+def split_off(
+    train: ImageSet,
+    test: ImageSet,
+    *,
+    able: Callable[[ImageSet], bool],
+    whole: Callable[[ImageSet], bool],
+    lacking: str,
+    seed: int,
+) -> Parts:
+    """The same by any rule.
+
+    Args:
+        train: as ``held_out``.
+        test: as ``held_out``.
+        able: whether some images can choose between trained networks.
+        whole: whether the training images without those set aside still teach what all taught.
+        lacking: what is too few where neither split can choose, in words.
+        seed: as ``held_out``.
+    """
     splits = [picture.row.split if picture.row else None for picture in test.pictures]
     val = [row for row, split in enumerate(splits) if split == "val"]
     rest = [row for row, split in enumerate(splits) if split == "test"]
-    if val and rest:
-        chosen = take(test, val)
-        if judged_columns(chosen.columns(findings)):
-            return Parts(train, _some(chosen, seed), take(test, rest), "validation split")
+    if val and rest and able(chosen := take(test, val)):
+        return Parts(train, _some(chosen, seed), take(test, rest), "validation split")
     names = np.array(group_names(len(train), train.groups, side="train"))
     patients = np.unique(names)
     order = numpy_rng("metrics", "utility-validation", seed).permutation(len(patients))
     picked = np.isin(names, patients[order[: round(_SHARE * len(patients))]])
-    inside, outside = np.flatnonzero(picked).tolist(), np.flatnonzero(~picked).tolist()
-    labels = train.columns(findings)
-    if not (judged_columns(labels[picked]) and _keeps(labels, labels[~picked])):
-        return Parts(train, None, test, "none: too few labelled training patients")
-    source = "15 % of the training patients"
-    return Parts(take(train, outside), _some(take(train, inside), seed), test, source)
+    inside = take(train, np.flatnonzero(picked).tolist())
+    outside = take(train, np.flatnonzero(~picked).tolist())
+    if not (able(inside) and whole(outside)):
+        return Parts(train, None, test, f"none: {lacking}")
+    return Parts(outside, _some(inside, seed), test, "15 % of the training patients")
 
 
 def _keeps(before: np.ndarray, after: np.ndarray) -> bool:

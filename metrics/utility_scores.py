@@ -25,7 +25,7 @@ from synth.seeding import numpy_rng
 
 _BINS = 15  # of equal width, for the calibration error
 
-Run = NDArray[np.float32]
+Run = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True)

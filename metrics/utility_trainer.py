@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 
 import numpy as np
 import torch
@@ -86,9 +85,9 @@ def open_trainer(network: str, *, image_size: int, device: str) -> Trainer:
     """
     if network == BUILTIN:
         return EmbeddedTrainer(image_size, device)
-    networks = import_module("metrics.utility_networks")  # loads transformers
-    opened: Trainer = networks.open_trainer(network, torch.device(device))
-    return opened
+    from metrics.utility_networks import open_trainer as open_network  # loads transformers
+
+    return open_network(network, torch.device(device))
 
 
 def validation_auroc(scores: NDArray[np.floating], labels: Floats) -> float:

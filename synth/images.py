@@ -64,6 +64,25 @@ def fit_square(grey: NDArray[np.floating], size: int, *, pad: float = 0.0) -> ND
     return np.clip(np.asarray(resized, dtype=np.float32), 0.0, 1.0)
 
 
+def fit_square_mask(mask: NDArray[np.bool_], size: int) -> NDArray[np.bool_]:
+    """Pad [H, W] as ``fit_square`` pads its image, then take the nearest pixels.
+
+    Args:
+        mask: bool [H, W], True inside.
+        size: side of the result in pixels.
+
+    Returns:
+        bool [size, size]; the border is outside.
+    """
+    height, width = mask.shape
+    side = max(height, width)
+    top, left = (side - height) // 2, (side - width) // 2
+    square = np.zeros((side, side), dtype=np.uint8)
+    square[top : top + height, left : left + width] = mask
+    resized = Image.fromarray(square, mode=None).resize((size, size), Image.Resampling.NEAREST)
+    return np.asarray(resized) > 0
+
+
 def load_grey(path: Path) -> NDArray[np.float32]:
     """Read an image file as float32 [H, W] in [0, 1], keeping 16-bit data whole.
 

@@ -2,6 +2,7 @@
 
     metadata.jsonl        one ``Row`` (real) or ``SyntheticRow`` an image, appended after its file
     images/<shard>/…png   one-channel PNG
+    masks/…png            where rows name one in ``mask_file_name``: see ``synth.masks``
     dataset.json          ``DatasetInfo``: schema version, counts, terms of use, preprocessing
     quarantine.jsonl      what was refused, why, and what to do
     SHA256SUMS, README.md
@@ -40,6 +41,7 @@ class Row(BaseModel):
             ``synth.text.ReadReport.warnings``.
         attributes: finding -> side, severity, location, where stated.
         phash: perceptual hash of the image, 64 hexadecimal digits; empty if it was not computed.
+        mask_file_name: a further column, where there is a mask: see ``synth.masks``.
         official_split: the split that the image's source gives it; ``split`` is the same one or
             holds the image further out of training.
     """

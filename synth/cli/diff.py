@@ -21,6 +21,9 @@ _SECTIONS = {
     "alignment": "Image-text alignment; p of findings is corrected (Holm)",
     "label_fidelity": "Label fidelity, AUROC; p of findings is corrected (Holm)",
     "utility": "Downstream utility",
+    "probe": "Probe: logistic regression on frozen features",
+    "retrieval": "Retrieval utility",
+    "segmentation": "Segmentation utility",
 }
 _GROUPED = ("per_finding.", "per_subgroup.", "alignment.negation.findings.")
 

@@ -26,7 +26,15 @@ def score_tables(scores: Record) -> list[RenderableType]:
     if findings := _record(_record(scores, "label_fidelity"), "findings"):
         tables.append(_label_fidelity(scores, findings))
     if arms := _record(_record(scores, "utility"), "arms"):
-        tables.append(_utility(arms))
+        tables.append(_utility(arms, "Downstream utility, on real test patients"))
+    if arms := _record(_record(scores, "probe"), "arms"):
+        tables.append(_utility(arms, _probe_title(scores)))
+    if arms := _record(_record(scores, "retrieval"), "arms"):
+        tables.append(_means(arms, _retrieval_title(scores), _RETRIEVAL))
+    if arms := _record(_record(scores, "segmentation"), "arms"):
+        scored = {"Dice": "dice", "sensitivity": "sensitivity", "false alarms": "false_alarms"}
+        title = "Segmentation utility, on real test patients"
+        tables.append(_means(arms, title, scored))
     if rest := list(_rest(scores)):
         tables.append(table("Further", ("", "value", "95 % interval"), rest))
     return [*tables, *_remarks(scores)]
@@ -157,8 +165,14 @@ def _label_row(name: str, after: Record, before: Record) -> tuple[str, ...]:
     )
 
 
-def _utility(arms: Record) -> RenderableType:
-    """Classifiers trained for the same number of steps, tested on held-out real patients."""
+def _probe_title(scores: Record) -> str:
+    """What the probe rests on: it is not to be taken for a trained classifier."""
+    extractor = _record(scores, "probe").get("extractor")
+    return f"Probe: logistic regression on frozen {extractor}, on real test patients"
+
+
+def _utility(arms: Record, title: str) -> RenderableType:
+    """What was learnt from each arm's images, tested on held-out real patients."""
     rows = []
     for arm in arms:
         record = _record(arms, arm)
@@ -173,7 +187,53 @@ def _utility(arms: Record) -> RenderableType:
             )
         )
     headers = ("trained on", "images", "macro AUROC", "95 % interval", "gain", "95 % interval")
-    return table("Downstream utility, on real test patients", headers, rows)
+    return table(title, headers, rows)
+
+
+_WAYS = ("report_to_image", "image_to_report")
+_RETRIEVAL = {
+    "report to image, R@1": "report_to_image.r1",
+    "report to image, R@5": "report_to_image.r5",
+    "report to image, median rank": "report_to_image.median_rank",
+    "image to report, R@1": "image_to_report.r1",
+    "image to report, R@5": "image_to_report.r5",
+    "image to report, median rank": "image_to_report.median_rank",
+}
+
+
+def _retrieval_title(scores: Record) -> str:
+    """How many there are to choose from, and what chance would find."""
+    found = _record(scores, "retrieval")
+    at = {way: _record(_record(found, "chance"), way).get("r5") for way in _WAYS}
+    return (
+        f"Retrieval utility among {found.get('n_test')} images and {found.get('n_test_reports')} "
+        f"reports of real test patients; chance R@5 {number(at[_WAYS[0]])} and "
+        f"{number(at[_WAYS[1]])}"
+    )
+
+
+def _means(arms: Record, title: str, scored: Mapping[str, str]) -> RenderableType:
+    """Scores of each arm that are means over images, a row each: value, interval and gain."""
+    rows = []
+    for arm in arms:
+        held = _record(arms, arm)
+        for words, path in scored.items():
+            record: Record = held
+            for name in path.split("."):
+                record = _record(record, name)
+            rows.append(
+                (
+                    arm,
+                    number(held.get("n_train")),
+                    words,
+                    number(record.get("value")),
+                    interval(record.get("ci")),
+                    number(record.get("delta")),
+                    interval(record.get("delta_ci")),
+                )
+            )
+    headers = ("trained on", "images", "score", "value", "95 % interval", "gain", "95 % interval")
+    return table(title, headers, rows)
 
 
 def _rest(scores: Record) -> list[tuple[str, ...]]:

@@ -325,6 +325,48 @@ class UtilitySection(Section):
     network: str = "builtin"  # or the folder of a transformers image model
 
 
+class ProbeSection(Section):
+    """The probe: logistic regression on frozen features, a preview of downstream utility."""
+
+    arms: tuple[Literal["real", "real+synthetic", "synthetic"], ...] = (
+        "real",
+        "real+synthetic",
+        "synthetic",
+    )
+    alphas: tuple[Annotated[float, Field(gt=0)], ...] = ()  # as utility.alphas
+    # Of the L2 penalty, on standardized features; chosen on real validation patients in every arm.
+    strengths: tuple[Annotated[float, Field(gt=0)], ...] = Field(
+        (1e-3, 1e-2, 1e-1, 1.0, 10.0), min_length=1
+    )
+
+
+class RetrievalSection(Section):
+    """Retrieval utility: image-text models trained on real, mixed and synthetic pairs."""
+
+    steps: PositiveInt = 400  # gradient steps, the same in every arm
+    seeds: PositiveInt = 2
+    batch: int = Field(64, ge=2)  # pairs an update; each is compared with the others
+    arms: tuple[UtilityArm, ...] = ("real", "real+synthetic", "synthetic")
+    alphas: tuple[Annotated[float, Field(gt=0)], ...] = ()  # as utility.alphas
+    learning_rate: float = Field(4e-3, gt=0)  # of the peak
+    early_stopping: bool = True  # keep the weights that score best on real validation patients
+    finetune_share: float = Field(0.5, gt=0, lt=1)  # of the steps, in synthetic-then-real
+
+
+class SegmentationSection(Section):
+    """Segmentation utility: U-Nets trained on real, mixed and synthetic images with masks."""
+
+    steps: PositiveInt = 300  # gradient steps, the same in every arm
+    seeds: PositiveInt = 2
+    batch: PositiveInt = 16
+    arms: tuple[UtilityArm, ...] = ("real", "real+synthetic", "synthetic")
+    alphas: tuple[Annotated[float, Field(gt=0)], ...] = ()  # as utility.alphas
+    learning_rate: float = Field(1e-2, gt=0)  # of the peak
+    early_stopping: bool = True  # keep the weights that score best on real validation patients
+    finetune_share: float = Field(0.5, gt=0, lt=1)  # of the steps, in synthetic-then-real
+    flips: bool = False  # mirror images in real+augmented
+
+
 class MetricsSection(Section):
     """The scores."""
 
@@ -335,6 +377,9 @@ class MetricsSection(Section):
     classifier_steps: PositiveInt = 1000
     image_size: PositiveInt = 80  # what the classifier sees, in pixels
     utility: UtilitySection | None = UtilitySection()  # null: skip
+    probe: ProbeSection | None = ProbeSection()  # null: skip
+    retrieval: RetrievalSection | None = RetrievalSection()  # only where asked for
+    segmentation: SegmentationSection | None = SegmentationSection()  # only where asked for
     device: Device = "auto"
 
 

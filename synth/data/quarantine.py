@@ -58,6 +58,10 @@ SKIPPED = {  # code -> detail, remedy
     "partial_file": ("a lock, or a file that is still being written", "Finish the download"),
     "dicomdir": ("an index of DICOM files, not an image", ""),
     "documentation": ("a readme, licence or checksum list", ""),
+    "mask": (
+        "a table names it in mask_file_name; masks are not carried over",
+        "Fit it to the prepared image and name it in that image's row",
+    ),
     "table_not_understood": (
         "no column names both an image or study and a report or finding",
         "Export it as CSV with the columns image (or accession) and report, or labels",

@@ -10,6 +10,7 @@ from synth.data.importers.base import Problem
 from synth.data.importers.index import Imported, index_records
 from synth.data.inputs import Input, scan
 from synth.data.quarantine import QuarantineRow
+from synth.data.source_masks import set_masks_aside
 from synth.errors import SynthError
 from synth.progress import Progress
 
@@ -56,7 +57,7 @@ def survey(source: Path, terms: Path | None, progress: Progress) -> Survey:
         SynthError: there is no image.
     """
     progress.stage("reading the source folder")
-    inputs = scan(source)
+    inputs = set_masks_aside(scan(source))
     progress.stage("reading tables and reports")
     imported = index_records(inputs)
     for note in imported.notes:

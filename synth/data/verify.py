@@ -22,6 +22,7 @@ from synth.data.options import MAKER
 from synth.data.splits import SPLITS
 from synth.errors import SynthError
 from synth.manifest import DatasetInfo, Row, SyntheticRow, read_jsonl, sha256_file
+from synth.masks import COLUMN, mask_name, mask_path, read_mask
 from synth.progress import Progress, Silent
 
 TABLE = "metadata.jsonl"
@@ -34,7 +35,7 @@ class Problem:
     """One thing that is wrong.
 
     Attributes:
-        kind: ``schema, label, file, hash, image, split, duplicate, extra`` or ``info``.
+        kind: ``schema, label, file, hash, image, mask, split, duplicate, extra`` or ``info``.
         where: file, or table and line number.
         problem: one sentence.
     """
@@ -81,12 +82,14 @@ def verify_dataset(folder: Path | str, progress: Progress | None = None) -> Veri
     progress.stage(f"verifying {len(rows)} images")
     for done, (where, row) in enumerate(rows, 1):
         problems += _check_image(folder, where, row)
+        problems += _check_mask(folder, where, row)
         progress.update(done, len(rows))
     problems += _check_table(rows)
     problems += _check_info(folder, [row for _, row in rows])
     problems += _check_near_duplicates(folder, {row.sample_id for _, row in rows})
-    problems += _check_sums(folder)
-    problems += _check_extra(folder, {row.file_name for _, row in rows})
+    masks = {str((row.model_extra or {}).get(COLUMN)) for _, row in rows}
+    problems += _check_sums(folder, masks)
+    problems += _check_extra(folder, {row.file_name for _, row in rows} | masks)
     if not rows and not problems:
         problems.append(Problem("schema", TABLE, "the dataset has no images"))
     return Verification(folder, len(rows), tuple(problems))
@@ -128,10 +131,9 @@ def _check_labels(where: str, labels: object) -> list[Problem]:
 
 
 def _check_image(folder: Path, where: str, row: Row) -> list[Problem]:
-    name = PurePosixPath(row.file_name)
-    if name.is_absolute() or ".." in name.parts:
+    if _outside(row.file_name):
         return [Problem("file", where, f"`{row.file_name}` lies outside the dataset")]
-    path = folder / name
+    path = folder / row.file_name
     if not path.is_file():
         return [Problem("file", where, f"`{row.file_name}` is missing")]
     problems = []
@@ -140,6 +142,37 @@ def _check_image(folder: Path, where: str, row: Row) -> list[Problem]:
     elif sha256_file(path) != row.sha256:
         problems.append(Problem("hash", row.file_name, "sha256 differs from the row's"))
     return problems + _decode(path, row)
+
+
+def _outside(name: str) -> bool:
+    path = PurePosixPath(name)
+    return path.is_absolute() or ".." in path.parts
+
+
+def _check_mask(folder: Path, where: str, row: Row) -> list[Problem]:
+    """The mask that a row names: there, decodable, of the image's size, with an outside."""
+    name: str | None = None
+    try:
+        name = mask_name(row)
+        if name is None:
+            return []
+        path = mask_path(folder, name)
+        if size := _size_of(folder, row):  # else the image's own problem
+            read_mask(path, size)
+    except SynthError as error:
+        facts = f" ({error.got}; expected {error.expected})" if error.expected else ""
+        return [Problem("mask", where, f"{error.problem}: `{name}`{facts}")]
+    return []
+
+
+def _size_of(folder: Path, row: Row) -> tuple[int, int] | None:
+    if _outside(row.file_name):
+        return None
+    try:
+        with Image.open(folder / row.file_name) as image:
+            return image.size
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None
 
 
 def _decode(path: Path, row: Row) -> list[Problem]:
@@ -236,7 +269,7 @@ def _check_info(folder: Path, rows: list[Row]) -> list[Problem]:
     return problems
 
 
-def _check_sums(folder: Path) -> list[Problem]:
+def _check_sums(folder: Path, masks: set[str]) -> list[Problem]:
     """Every file that ``SHA256SUMS`` lists; images have their own hash in the table already."""
     sums = folder / "SHA256SUMS"
     if not sums.is_file():
@@ -249,7 +282,7 @@ def _check_sums(folder: Path) -> list[Problem]:
             problems.append(Problem("hash", f"{sums.name}:{number}", "not a `HASH  NAME` line"))
         elif not path.is_file():
             problems.append(Problem("file", name, f"is missing, {sums.name} lists it"))
-        elif path.parent == folder and sha256_file(path) != digest:
+        elif (path.parent == folder or name in masks) and sha256_file(path) != digest:
             problems.append(Problem("hash", name, f"differs from {sums.name}"))
     return problems
 

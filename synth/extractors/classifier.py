@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +26,9 @@ from torch.nn import functional as F
 
 from synth.errors import SynthError
 from synth.extractors.base import grey_input, in_batches
+from synth.extractors.best_look import BestLook
+from synth.extractors.jitter import jitter
+from synth.extractors.seeded import seeded
 from synth.manifest import write_bytes
 from synth.seeding import numpy_rng, torch_generator
 
@@ -36,7 +38,6 @@ _LEARNING_RATE = 4e-3
 _WEIGHT_DECAY = 1e-2
 _KEY = "classifier"
 _SLICE = 128  # images a forward pass
-_LOOKS = 8  # how often a fit is judged on the way
 _LEAST_SCHEDULE = 8  # steps; a one-cycle schedule of four divides by zero
 
 
@@ -61,7 +62,7 @@ class FindingNet(nn.Module):
 
     def features(self, grey: Tensor) -> Tensor:
         """float32 [N, 1, S, S] in [-1, 1] -> embedding float32 [N, 32]."""
-        state = torch.cat([grey, _local_contrast(grey)], dim=1)
+        state = torch.cat([grey, local_contrast(grey)], dim=1)
         for convolve, norm in zip(self.stages, self.norms, strict=True):
             state = F.relu(norm(convolve(state)))
         state = state + F.relu(self.mix_norm(self.mix(state)))
@@ -201,7 +202,7 @@ def fit_classifier(
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, rate, total_steps=max(steps, _LEAST_SCHEDULE), pct_start=0.25
     )
-    best = _Best(judged, steps)
+    best = BestLook(judged, steps)
     order = _balanced_order(truth.numpy(), known.numpy(), batch=batch, seed=seed)
     network.train()
     for step in range(steps):
@@ -218,33 +219,6 @@ def fit_classifier(
     best.restore(network)
     _standardize(network, images)
     return _fitted(network, tuple(findings), image_size)
-
-
-class _Best:
-    """The weights that were judged best on the way."""
-
-    def __init__(self, judged: Callable[[FindingNet], float] | None, steps: int) -> None:
-        self._judged = judged
-        self._steps = {-(-steps * look // _LOOKS) for look in range(1, _LOOKS + 1)}
-        self._score = -math.inf
-        self._weights: dict[str, Tensor] = {}
-
-    def look(self, network: FindingNet, step: int) -> None:
-        """Judge the network after some of its steps, the last among them."""
-        if self._judged is None or step not in self._steps:
-            return
-        network.eval()
-        with torch.no_grad():
-            score = self._judged(network)
-        network.train()
-        if score >= self._score:
-            self._score = score
-            self._weights = {name: value.clone() for name, value in network.state_dict().items()}
-
-    def restore(self, network: FindingNet) -> None:
-        """Give the network the best weights back, where there was a judge."""
-        if self._weights:
-            network.load_state_dict(self._weights)
 
 
 @contextmanager
@@ -284,22 +258,10 @@ def _resized(image_u8: Tensor, size: int) -> Tensor:
 
 
 def _build(findings: int, seed: int) -> FindingNet:
-    """Initial weights from the seed alone; made without storage first, so torch's state is kept."""
-    with torch.device("meta"):
-        network = FindingNet(findings)
-    network.to_empty(device="cpu")
+    """Initial weights from the seed alone."""
     generator = torch_generator("classifier", "weights", seed)
-    with torch.no_grad():
-        for module in network.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.reset_parameters()  # ones and zeros
-            elif isinstance(module, nn.Conv2d | nn.Linear):
-                bound = module.weight[0].numel() ** -0.5
-                for parameter in module.parameters():
-                    uniform = torch.rand(parameter.shape, generator=generator)
-                    parameter.copy_((2.0 * uniform - 1.0) * bound)
-        network.get_buffer("centre").zero_()
-        network.get_buffer("spread").fill_(1.0)
+    network = seeded(lambda: FindingNet(findings), generator)
+    network.get_buffer("spread").fill_(1.0)
     return network
 
 
@@ -330,20 +292,12 @@ def _balanced_order(
 
 
 def _augmented(grey: Tensor, seed: int, step: int) -> Tensor:
-    """Small shifts, zooms, contrast and brightness. Never a flip."""
+    """Another small change of every image in every step."""
     generator = torch_generator("classifier", "augment", seed, step)
-    count = len(grey)
-    draws = torch.rand((count, 5), generator=generator) * 2 - 1
-    theta = torch.zeros(count, 2, 3)
-    theta[:, 0, 0] = theta[:, 1, 1] = 1.0 + 0.06 * draws[:, 0]
-    theta[:, :, 2] = 0.08 * draws[:, 1:3]
-    sampling = F.affine_grid(theta, list(grey.shape), align_corners=False)
-    moved = F.grid_sample(grey, sampling, padding_mode="border", align_corners=False)
-    contrast, brightness = 1.0 + 0.15 * draws[:, 3], 0.1 * draws[:, 4]
-    return moved * contrast[:, None, None, None] + brightness[:, None, None, None]
+    return jitter(len(grey), generator).image(grey)
 
 
-def _local_contrast(grey: Tensor) -> Tensor:
+def local_contrast(grey: Tensor) -> Tensor:
     """What is left of [N, 1, S, S] after a 9-pixel mean: small things, whatever the exposure."""
     return 4.0 * (grey - F.avg_pool2d(grey, 9, stride=1, padding=4, count_include_pad=False))
 

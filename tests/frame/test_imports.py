@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 LEAVES = {
     *("config", "images", "dicom", "seeding", "manifest"),
-    *("provenance", "errors", "registry", "progress", "cores"),
+    *("provenance", "errors", "registry", "progress", "cores", "masks"),
 }
 MIDDLE = ["families", "data", "text", "extractors", "diffusion"]
 PACKAGES = ("synth", "train", "sample", "metrics")

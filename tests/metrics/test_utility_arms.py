@@ -16,7 +16,7 @@ from torch import Tensor
 
 from metrics.arrays import Floats
 from metrics.ingest import ImageSet
-from metrics.report_tables import utility_choice, utility_more
+from metrics.report_utility import utility_choice, utility_more
 from metrics.utility import downstream_utility, refuse_leak
 from metrics.utility_arms import Arm, Labelled, altered, arms_of, stages_of
 from metrics.utility_fit import Job, Material, run
