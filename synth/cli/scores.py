@@ -191,10 +191,10 @@ def _utility(arms: Record, title: str) -> RenderableType:
 def _retrieval(found: Record) -> RenderableType:
     """Image-text models on test pairs, both ways, under what a random order would find."""
     rows = []
-    for way, words in (("report_to_image", "an image"), ("image_to_report", "a report")):
+    for way, words in (("report_to_image", "image"), ("image_to_report", "report")):
         by_chance = _record(_record(found, "chance"), way)
         numbers = [number(by_chance.get(name)) for name in ("r1", "r5", "median_rank")]
-        rows.append(("chance", "", words, *numbers[:2], "", "", "", numbers[2]))
+        rows.append(("chance", words, *numbers[:2], "", "", "", numbers[2]))
         arms = _record(found, "arms")
         for arm in arms:
             held = _record(_record(arms, arm), way)
@@ -202,7 +202,6 @@ def _retrieval(found: Record) -> RenderableType:
             rows.append(
                 (
                     arm,
-                    number(_record(arms, arm).get("n_train")),
                     words,
                     number(first.get("value")),
                     number(five.get("value")),
@@ -212,12 +211,12 @@ def _retrieval(found: Record) -> RenderableType:
                     number(_record(held, "median_rank").get("value")),
                 )
             )
-    headers = ("trained on", "pairs", "to find", "R@1", "R@5", "95 % interval", "gain in R@5")
+    headers = ("trained on", "finds", "R@1", "R@5", "95 % interval", "gain", "95 % interval")
     title = (
         f"Retrieval utility among {found.get('n_test')} images and {found.get('n_test_reports')} "
-        "reports of real test patients"
+        "reports of test patients; intervals of R@5"
     )
-    return table(title, (*headers, "95 % interval", "median rank"), rows)
+    return table(title, (*headers, "median"), rows)
 
 
 def _segmentation(arms: Record) -> RenderableType:

@@ -115,9 +115,9 @@ def test_further_utility_has_a_table_a_kind() -> None:
     assert "Probe: logistic regression on frozen random-conv-s0@64" in str(probe.title)
     assert "105 images and 53 reports" in str(retrieval.title)
     assert list(retrieval.columns[0].cells) == ["chance", "real"] * 2
-    assert list(retrieval.columns[2].cells) == ["an image"] * 2 + ["a report"] * 2
-    assert list(retrieval.columns[4].cells) == ["0.250", "0.600"] * 2
-    assert list(retrieval.columns[8].cells) == ["11.000", "3.000"] * 2
+    assert list(retrieval.columns[1].cells) == ["image"] * 2 + ["report"] * 2
+    assert list(retrieval.columns[3].cells) == ["0.250", "0.600"] * 2
+    assert list(retrieval.columns[7].cells) == ["11.000", "3.000"] * 2
     assert [next(iter(column.cells)) for column in segmentation.columns] == [
         *("real", "30", "0.500", "0.400 – 0.600", "0.000", "", "0.500", "0.500")
     ]
