@@ -128,6 +128,9 @@ def _short(part: str, rest: str) -> str:
     name, _, metric = rest.rpartition(".")
     if part == "label_fidelity":
         return name.removeprefix("findings.")
+    if part == "retrieval":
+        arm, _, way = name.rpartition(".")
+        return f"{arm}: {way.replace('_', ' ')} {metric.replace('_', ' ')}"
     if part == "alignment":
         name = name.replace("negation.findings.", "negation ").replace(".", " ")
     return name if metric == "macro_auroc" else f"{name} {metric}".strip()

@@ -29,12 +29,10 @@ def score_tables(scores: Record) -> list[RenderableType]:
         tables.append(_utility(arms, "Downstream utility, on real test patients"))
     if arms := _record(_record(scores, "probe"), "arms"):
         tables.append(_utility(arms, _probe_title(scores)))
-    if arms := _record(_record(scores, "retrieval"), "arms"):
-        tables.append(_means(arms, _retrieval_title(scores), _RETRIEVAL))
+    if found := _record(scores, "retrieval"):
+        tables.append(_retrieval(found))
     if arms := _record(_record(scores, "segmentation"), "arms"):
-        scored = {"Dice": "dice", "sensitivity": "sensitivity", "false alarms": "false_alarms"}
-        title = "Segmentation utility, on real test patients"
-        tables.append(_means(arms, title, scored))
+        tables.append(_segmentation(arms))
     if rest := list(_rest(scores)):
         tables.append(table("Further", ("", "value", "95 % interval"), rest))
     return [*tables, *_remarks(scores)]
@@ -190,50 +188,59 @@ def _utility(arms: Record, title: str) -> RenderableType:
     return table(title, headers, rows)
 
 
-_WAYS = ("report_to_image", "image_to_report")
-_RETRIEVAL = {
-    "report to image, R@1": "report_to_image.r1",
-    "report to image, R@5": "report_to_image.r5",
-    "report to image, median rank": "report_to_image.median_rank",
-    "image to report, R@1": "image_to_report.r1",
-    "image to report, R@5": "image_to_report.r5",
-    "image to report, median rank": "image_to_report.median_rank",
-}
-
-
-def _retrieval_title(scores: Record) -> str:
-    """How many there are to choose from, and what chance would find."""
-    found = _record(scores, "retrieval")
-    at = {way: _record(_record(found, "chance"), way).get("r5") for way in _WAYS}
-    return (
-        f"Retrieval utility among {found.get('n_test')} images and {found.get('n_test_reports')} "
-        f"reports of real test patients; chance R@5 {number(at[_WAYS[0]])} and "
-        f"{number(at[_WAYS[1]])}"
-    )
-
-
-def _means(arms: Record, title: str, scored: Mapping[str, str]) -> RenderableType:
-    """Scores of each arm that are means over images, a row each: value, interval and gain."""
+def _retrieval(found: Record) -> RenderableType:
+    """Image-text models on test pairs, both ways, under what a random order would find."""
     rows = []
-    for arm in arms:
-        held = _record(arms, arm)
-        for words, path in scored.items():
-            record: Record = held
-            for name in path.split("."):
-                record = _record(record, name)
+    for way, words in (("report_to_image", "an image"), ("image_to_report", "a report")):
+        by_chance = _record(_record(found, "chance"), way)
+        numbers = [number(by_chance.get(name)) for name in ("r1", "r5", "median_rank")]
+        rows.append(("chance", "", words, *numbers[:2], "", "", "", numbers[2]))
+        arms = _record(found, "arms")
+        for arm in arms:
+            held = _record(_record(arms, arm), way)
+            first, five = _record(held, "r1"), _record(held, "r5")
             rows.append(
                 (
                     arm,
-                    number(held.get("n_train")),
+                    number(_record(arms, arm).get("n_train")),
                     words,
-                    number(record.get("value")),
-                    interval(record.get("ci")),
-                    number(record.get("delta")),
-                    interval(record.get("delta_ci")),
+                    number(first.get("value")),
+                    number(five.get("value")),
+                    interval(five.get("ci")),
+                    number(five.get("delta")),
+                    interval(five.get("delta_ci")),
+                    number(_record(held, "median_rank").get("value")),
                 )
             )
-    headers = ("trained on", "images", "score", "value", "95 % interval", "gain", "95 % interval")
-    return table(title, headers, rows)
+    headers = ("trained on", "pairs", "to find", "R@1", "R@5", "95 % interval", "gain in R@5")
+    title = (
+        f"Retrieval utility among {found.get('n_test')} images and {found.get('n_test_reports')} "
+        "reports of real test patients"
+    )
+    return table(title, (*headers, "95 % interval", "median rank"), rows)
+
+
+def _segmentation(arms: Record) -> RenderableType:
+    """U-Nets on test images: those with something inside, and false alarms in the others."""
+    rows = []
+    for arm in arms:
+        held = _record(arms, arm)
+        dice = _record(held, "dice")
+        rows.append(
+            (
+                arm,
+                number(held.get("n_train")),
+                number(dice.get("value")),
+                interval(dice.get("ci")),
+                number(dice.get("delta")),
+                interval(dice.get("delta_ci")),
+                number(_record(held, "sensitivity").get("value")),
+                number(_record(held, "false_alarms").get("value")),
+            )
+        )
+    headers = ("trained on", "images", "Dice", "95 % interval", "gain", "95 % interval")
+    title = "Segmentation utility, on real test patients"
+    return table(title, (*headers, "sensitivity", "false alarms"), rows)
 
 
 def _rest(scores: Record) -> list[tuple[str, ...]]:

@@ -88,3 +88,36 @@ def test_findings_and_subgroups_have_a_table_of_their_own() -> None:
     assert list(found.columns[0].cells) == ["edema", "sex F"]
     assert list(found.columns[4].cells) == ["0.040", "0.040"]
     assert list(found.columns[6].cells) == ["30 / 20", "30 / 20"]
+
+
+def test_further_utility_has_a_table_a_kind() -> None:
+    def spread(value: float) -> dict:
+        return {"value": value, "ci": [value - 0.1, value + 0.1], "delta": 0.0, "delta_ci": None}
+
+    ways = ("report_to_image", "image_to_report")
+    found = {
+        name: spread(value) for name, value in (("r1", 0.2), ("r5", 0.6), ("median_rank", 3.0))
+    }
+    chance = {"r1": 0.05, "r5": 0.25, "median_rank": 11.0}
+    arm = {"macro_auroc": 0.8, "ci": [0.7, 0.9], "n_train": 30, "delta": 0.0, "delta_ci": None}
+    drawn = {name: spread(0.5) for name in ("dice", "sensitivity", "false_alarms")}
+    scores = {
+        "probe": {"extractor": "random-conv-s0@64", "arms": {"real": arm}},
+        "retrieval": {
+            "n_test": 105,
+            "n_test_reports": 53,
+            "chance": dict.fromkeys(ways, chance),
+            "arms": {"real": {"n_train": 30, **dict.fromkeys(ways, found)}},
+        },
+        "segmentation": {"arms": {"real": {"n_train": 30, **drawn}}},
+    }
+    probe, retrieval, segmentation = score_tables(scores)
+    assert "Probe: logistic regression on frozen random-conv-s0@64" in str(probe.title)
+    assert "105 images and 53 reports" in str(retrieval.title)
+    assert list(retrieval.columns[0].cells) == ["chance", "real"] * 2
+    assert list(retrieval.columns[2].cells) == ["an image"] * 2 + ["a report"] * 2
+    assert list(retrieval.columns[4].cells) == ["0.250", "0.600"] * 2
+    assert list(retrieval.columns[8].cells) == ["11.000", "3.000"] * 2
+    assert [next(iter(column.cells)) for column in segmentation.columns] == [
+        *("real", "30", "0.500", "0.400 – 0.600", "0.000", "", "0.500", "0.500")
+    ]

@@ -30,6 +30,7 @@ from metrics.utility_pairs import (
     with_texts,
 )
 from metrics.utility_retrieval import retrieval_utility
+from synth.cli.diff import markdown
 from synth.cli.scores import score_tables
 from synth.config.schema import MetricsSection, RetrievalSection
 from synth.data.images_in import Picture
@@ -291,6 +292,9 @@ def test_retrieval_is_in_the_scores_where_it_is_asked_for(tmp_path: Path) -> Non
     rows = {row.name: row for row in compare(scores, scores).rows}
     assert rows["retrieval.synthetic.report_to_image.median_rank"].difference == 0.0
     assert rows["retrieval.real.image_to_report.r5"].first > 0.0
+    lines = markdown(compare(scores, scores), "one", "two").splitlines()
+    assert "## Retrieval utility" in lines
+    assert any(line.startswith("| real: report to image median rank |") for line in lines)
     plain_folder = tmp_path / "test" / "images"
     without = evaluate(real=plain_folder, settings=settings, choices=asked, **paths)
     (why,) = [held.why for held in without.not_computed if held.what == "retrieval"]
