@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 from scipy.spatial.distance import cdist
 
-from metrics.arrays import Floats, Groups, at_most, block_count, blocks, feature_pair, group_names
+from metrics.arrays import Floats, Groups, at_most, block_count, blocks, group_names, matrix_pair
 from metrics.records import Estimate, Record, recorded
 from synth.errors import SynthError, UsageError
 from synth.seeding import numpy_rng
@@ -53,7 +53,7 @@ def c2st(
     Raises:
         SynthError: fewer than ten rows or five patients a side.
     """
-    one, two = feature_pair(real, synthetic, least=2 * _FOLDS)
+    one, two = matrix_pair(real, synthetic, least=2 * _FOLDS)
     one, left = at_most(_MOST, one, real_groups, seed=seed, side="real")
     two, right = at_most(_MOST, two, synthetic_groups, seed=seed, side="synthetic")
     fewest = min(
@@ -71,12 +71,16 @@ def c2st(
     names = [f"r{name}" for name in group_names(len(one), left, side="real")]
     names += [f"s{name}" for name in group_names(len(two), right, side="synthetic")]
     labels = np.vstack([made[None], _exchanged(names, made, fold, permutations, seed)])
-    areas = _areas(np.vstack([one, two]), fold, labels.astype(np.float64), classifier)
+    rows = np.vstack([one, two]).astype(np.float64, copy=False)
+    areas = _areas(rows, fold, labels.astype(np.float64), classifier)
     value, null = float(areas[0]), areas[1:]
     p = float((1 + (null >= value).sum()) / (1 + len(null)))
     se = float(null.std(ddof=1)) if len(null) > 1 else None
     how = f"{classifier} classifier, mean AUROC of {_FOLDS} folds"
-    note = "0.5 is expected for equal distributions; the standard error is that of equal ones"
+    note = (
+        "interval withheld: folds share their training rows, read p; 0.5 is expected for equal "
+        "distributions, of which the standard error is"
+    )
     return recorded(
         Estimate(value, se, None, how, note),
         n_real=len(one),

@@ -72,7 +72,10 @@ def data_copying(
         )
     se = float(null.std(ddof=1)) if len(null) > 1 else None
     p = float((1 + (null <= value).sum()) / (1 + len(null)))
-    note = "0 is expected without memorization; the standard error is that of an honest generator"
+    note = (
+        "interval withheld: the spread of a copier is not known, read p; 0 is expected without "
+        "memorization, and the standard error is that of an honest generator"
+    )
     return recorded(
         Estimate(value, se, None, f"C_T over {cells} k-means cells", note),
         n_real=len(seen) + len(unseen),

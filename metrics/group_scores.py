@@ -8,22 +8,19 @@ and need more images. Below the stated least numbers a score is withheld, with t
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from metrics.arrays import Floats, equal_sizes
+from metrics.arrays import Floats
 from metrics.distances import ExtractorFacts, Features, of_extractor
-from metrics.fidelity import frechet_distance
-from metrics.floor import real_floor
+from metrics.fidelity import frechet_distance, kernel_distance, prdc
 from metrics.groups import Group, GroupScores, Sides
-from metrics.kernel import kernel_distance, kernel_estimate
-from metrics.meanings import MEANINGS
 from metrics.mmd import mmd_rbf
 from metrics.multiplicity import holm_by_name
 from metrics.nearest_share import nearest_share
-from metrics.prdc import expected_coverage, prdc_estimates
-from metrics.records import Missing, Record, recorded
+from metrics.records import Missing, Record
 from metrics.squared import centred_tiles
 from metrics.vendi import vendi_score
 from synth.errors import SynthError
@@ -106,16 +103,24 @@ def _scores(
     seed: int,
 ) -> GroupScores:
     withheld: dict[str, str] = {}
-    records = {"kd": _kernel(real, synthetic, seed)}
+    sides: dict[str, Any] = {
+        "real": real.values,
+        "synthetic": synthetic.values,
+        "real_groups": real.groups,
+        "synthetic_groups": synthetic.groups,
+        "seed": seed,
+    }
+    records = {"kd": kernel_distance(**sides)}
     records["mmd"] = _test(real, synthetic, widths, draws, seed)
     least = max(LEAST_SHARES, k + 1)
     if min(len(real), len(synthetic)) >= least:
-        records |= _shares(real, synthetic, k, seed)
+        shares = prdc(**sides, k=k)
+        records |= {name: shares[name] for name in _SHARES}
     else:
         withheld["precision, recall, coverage"] = f"fewer than {least} images a side"
-    for name, measure in {"vendi": _vendi, "fd": _frechet}.items():
+    for name, measure in (("vendi", _vendi), ("fd", _frechet)):
         try:
-            records[name] = measure(real, synthetic, seed)
+            records[name] = measure(sides)
         except SynthError as error:
             withheld[name] = str(error)
     p = records["mmd"].details["p"]
@@ -129,54 +134,19 @@ def _scores(
     )
 
 
-def _kernel(real: Features, synthetic: Features, seed: int) -> Record:
-    one, two = _double(real), _double(synthetic)
-    found = kernel_estimate(
-        real=one,
-        synthetic=two,
-        real_groups=real.groups,
-        synthetic_groups=synthetic.groups,
-        seed=seed,
-    )
-    floor = real_floor(
-        lambda a, b: kernel_distance(real=a, synthetic=b), one, two, real.groups, seed=seed
-    )
-    return recorded(
-        found,
-        n_real=len(one),
-        n_synthetic=len(two),
-        seed=seed,
-        higher_is_better=False,
-        meaning=MEANINGS["kd"],
-        floor=floor,
-    )
-
-
-def _frechet(real: Features, synthetic: Features, seed: int) -> Record:
+def _frechet(sides: dict[str, Any]) -> Record:
     """Raised as ``SynthError`` below ten images a feature, where no interval would be shown."""
-    size, dim = min(len(real), len(synthetic)), real.values.shape[1]
+    size, dim = min(len(sides["real"]), len(sides["synthetic"])), sides["real"].shape[1]
     if size < FRECHET_ROWS * dim:
         raise SynthError(f"fewer than {FRECHET_ROWS} × {dim} images a side")
-    return frechet_distance(
-        real=real.values,
-        synthetic=synthetic.values,
-        real_groups=real.groups,
-        synthetic_groups=synthetic.groups,
-        cross_check=False,
-        seed=seed,
-    )
+    return frechet_distance(**sides, cross_check=False)
 
 
-def _vendi(real: Features, synthetic: Features, seed: int) -> Record:
+def _vendi(sides: dict[str, Any]) -> Record:
     """Effective number of different images, beside the real set's at the same N."""
-    if min(len(real), len(synthetic)) < LEAST_SHARES:
+    if min(len(sides["real"]), len(sides["synthetic"])) < LEAST_SHARES:
         raise SynthError(f"fewer than {LEAST_SHARES} images a side")
-    return vendi_score(
-        synthetic=synthetic.values,
-        real=real.values,
-        synthetic_groups=synthetic.groups,
-        seed=seed,
-    )
+    return vendi_score(**{name: value for name, value in sides.items() if name != "real_groups"})
 
 
 def _test(
@@ -216,28 +186,6 @@ def _one_a_patient(features: Features, seed: int, side: str) -> Features:
         _, first = np.unique([features.groups[row] for row in order], return_index=True)
         order = order[np.sort(first)]
     return features.take(np.sort(order[:_MOST]))
-
-
-def _shares(real: Features, synthetic: Features, k: int, seed: int) -> dict[str, Record]:
-    one, two, names, other = equal_sizes(
-        _double(real), _double(synthetic), real.groups, synthetic.groups, seed=seed
-    )
-    found = prdc_estimates(
-        real=one, synthetic=two, k=k, real_groups=names, synthetic_groups=other, seed=seed
-    )
-    expected = expected_coverage(len(one), len(two), k)
-    return {
-        name: recorded(
-            found[name],
-            n_real=len(one),
-            n_synthetic=len(two),
-            seed=seed,
-            higher_is_better=True,
-            meaning=MEANINGS[name],
-            details={"k": k} | ({"expected": expected} if name == "coverage" else {}),
-        )
-        for name in _SHARES
-    }
 
 
 def kernel_widths(

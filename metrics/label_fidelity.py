@@ -6,7 +6,9 @@ judge's own weakness.
 AUROC ranks, and so rewards faint differences between images that show nothing of a finding: the
 texts that ask for it differ in other ways from those that deny it. ``detected`` does not: the share
 of images asked to show a finding in which the judge sees it, at the threshold that it passes by
-mistake on 5 % of real images without it. Nothing learned gives about 0.05.
+mistake on 5 % of real images without it. Nothing learned gives about 0.05. The threshold is an
+estimate too: its interval holds that of the quantile, by ranks of real patients, and is withheld
+where fewer than 50 of them set it.
 
 Intervals of an AUROC are DeLong's, with patients as units where they are known; the difference to
 the ceiling is that of ``metrics.ceiling``.
@@ -19,17 +21,19 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
-from metrics.arrays import Floats
+from metrics.arrays import Floats, Groups, group_names
 from metrics.ceiling import gap_to_ceiling
 from metrics.finding_auroc import finding_table, macro_auroc, macro_columns
 from metrics.ingest import ImageSet
-from metrics.intervals import wilson
+from metrics.intervals import LEVEL, wilson
 from metrics.multiplicity import holm_by_name
 from synth.extractors.classifier import Classifier
 
 FALSE_ALARMS = 0.05  # share of real images without a finding in which the judge sees it
 LEAST_WITHOUT = 20  # real images without a finding below which that share has no threshold
+LEAST_PATIENTS = 50  # and their patients, below which it has no interval
 
 
 def label_fidelity(
@@ -58,9 +62,11 @@ def label_fidelity(
     table = finding_table(made, asked, findings, synthetic.groups)
     ceiling = finding_table(seen, truth, findings, real.groups)
     thresholds = detection_thresholds(seen, truth)
+    bounds = threshold_bounds(seen, truth, real.groups)
     for column, (name, row) in enumerate(table.items()):
-        real_row = ceiling[name] | _detected(seen, truth, column, thresholds)
-        row |= _detected(made, asked, column, thresholds)
+        levels = np.array([thresholds[column], *bounds[column]])
+        real_row = ceiling[name] | detected(seen[:, column], truth[:, column], levels, real.groups)
+        row |= detected(made[:, column], asked[:, column], levels, synthetic.groups)
         row |= {f"real_{key}": value for key, value in real_row.items()}
         row |= difference_to_ceiling(row)
     adjusted = holm_by_name({name: row["p"] for name, row in table.items()})
@@ -117,12 +123,61 @@ def detection_thresholds(probabilities: NDArray[np.floating], truth: Floats) -> 
     return thresholds
 
 
-def _detected(
-    probabilities: NDArray[np.floating], labels: Floats, column: int, thresholds: Floats
+def threshold_bounds(
+    probabilities: NDArray[np.floating], truth: Floats, groups: Groups = None
+) -> Floats:
+    """Where each threshold may lie: quantiles of the same scores, 95 % by ranks (Clopper-Pearson).
+
+    Args:
+        probabilities: [N, findings] on held-out real images.
+        truth: [N, findings], 1, 0 or NaN.
+        groups: the patient of each image: so many ranks count, however many images there are.
+
+    Returns:
+        float64 [findings, 2]; NaN where fewer than ``LEAST_PATIENTS`` patients are without it.
+    """
+    names = np.array(group_names(len(truth), groups, side="real"))
+    bounds, share, tail = np.full((truth.shape[1], 2), np.nan), 1.0 - FALSE_ALARMS, (1 - LEVEL) / 2
+    for column in range(truth.shape[1]):
+        without = truth[:, column] == 0
+        count = len(np.unique(names[without]))
+        if count >= LEAST_PATIENTS:
+            below, above = share * count, FALSE_ALARMS * count
+            ranks = (
+                stats.beta.ppf(tail, below, above + 1),
+                stats.beta.ppf(1 - tail, below + 1, above),
+            )
+            bounds[column] = np.quantile(probabilities[without, column].astype(np.float64), ranks)
+    return bounds
+
+
+def detected(
+    scores: NDArray[np.floating], labels: Floats, levels: Floats, groups: Groups = None
 ) -> dict[str, Any]:
-    """Share above the threshold among images labelled 1, with Wilson's interval."""
-    asked = probabilities[labels[:, column] == 1, column]
-    if len(asked) == 0 or np.isnan(thresholds[column]):
+    """Share above the threshold among images labelled 1, with its interval.
+
+    Args:
+        scores: [N] of one finding.
+        labels: [N], 1, 0 or NaN.
+        levels: threshold and where it may lie, [3]; NaN where unknown.
+        groups: the patient of each image.
+
+    Returns:
+        ``detected`` and ``detected_ci``: Wilson's, on as many trials as there are patients, joined
+        with that of the threshold (Zou & Donner 2008).
+    """
+    asked = np.asarray(scores, dtype=np.float64)[labels == 1]
+    if len(asked) == 0 or np.isnan(levels[0]):
         return {"detected": None, "detected_ci": None}
-    count = int((asked > thresholds[column]).sum())
-    return {"detected": count / len(asked), "detected_ci": list(wilson(count, len(asked)))}
+    share, least, most = (float((asked > level).mean()) for level in levels[[0, 2, 1]])
+    if np.isnan(levels).any():
+        return {"detected": share, "detected_ci": None}
+    names = np.array(group_names(len(labels), groups, side="judged"))
+    trials = len(np.unique(names[labels == 1]))
+    low, high = wilson(round(share * trials), trials)
+    below = float(np.hypot(share - min(low, share), share - least))
+    above = float(np.hypot(max(high, share) - share, most - share))
+    return {
+        "detected": share,
+        "detected_ci": [max(0.0, share - below), min(1.0, share + above)],
+    }

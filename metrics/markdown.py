@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from metrics.protocol import is_record
+from metrics.numbers_within import areas_within, records_within, spreads_within
 from metrics.report_values import (
     NONE,
     Scores,
@@ -29,6 +29,19 @@ from synth.manifest import write_bytes, write_json
 _NOT_TABLES = ("verdict", "protocol", "provenance", "not_computed", "warnings", "schema_version")
 _RECORDS = ("", "value", "95 % interval", "floor (real against real)", "N real / synthetic", "note")
 _AREAS = ("", "AUROC", "95 % interval", "on real images", "gain", "95 % interval of the gain")
+_SPREADS = ("", "value", "95 % interval", "gain", "95 % interval of the gain", "note")
+_WORST = ("image", "why it is here", "finding", "score", "limit", "other image")
+_TEXTS = (
+    "",
+    "note",
+    "column",
+    "worst",
+    "best",
+    "image",
+    "why it is here",
+    "finding",
+    "other image",
+)
 _GAPS = ("column", "worst", "best", "difference", "95 % interval", "p")
 
 
@@ -41,6 +54,9 @@ def scores_markdown(scores: Scores) -> str:
         tables = [text for text in _section(name, part(scores, name)) if text]
         if tables:
             blocks += [f"## {sentence(words(name)).rstrip('.')}", *tables]
+    worst = [one for one in items(scores, "failures") if isinstance(one, Mapping)]
+    if worst:
+        blocks += ["## Worst images", _table(_WORST, [_failure_row(one) for one in worst])]
     blocks += _remarks(scores)
     return "\n\n".join(blocks) + "\n"
 
@@ -67,32 +83,12 @@ def _verdict(scores: Scores) -> Iterator[str]:
 
 
 def _section(name: str, held: Scores) -> Iterator[str]:
-    records = [_record_row(path, record) for path, record in _found(held)]
+    records = [_record_row(path, record) for path, record in records_within(held)]
     yield _table(_RECORDS, records)
-    yield _table(_AREAS, [_area_row(path, row) for path, row in _areas(held)])
+    yield _table(_SPREADS, [_spread_row(path, row) for path, row in spreads_within(held)])
+    yield _table(_AREAS, [_area_row(path, row) for path, row in areas_within(held)])
     if name == "subgroup_gaps":
         yield _table(_GAPS, [_gap_row(column, part(held, column)) for column in held])
-
-
-def _found(held: Scores, path: str = "") -> Iterator[tuple[str, Scores]]:
-    """Every record below a section, with the keys that lead to it."""
-    for key, value in held.items():
-        where = f"{path} {words(str(key))}".strip()
-        if is_record(value):
-            yield where, value
-        elif isinstance(value, Mapping):
-            yield from _found(value, where)
-
-
-def _areas(held: Scores, path: str = "") -> Iterator[tuple[str, Scores]]:
-    """Every row of AUROCs below a section: findings, means and arms."""
-    for key, value in held.items():
-        if not isinstance(value, Mapping) or is_record(value):
-            continue
-        where = f"{path} {words(str(key))}".strip()
-        if "auroc" in value or "macro_auroc" in value:
-            yield where, value
-        yield from _areas(value, "" if key in ("arms", "findings") and not path else where)
 
 
 def _record_row(path: str, record: Scores) -> list[str]:
@@ -115,6 +111,28 @@ def _area_row(path: str, row: Scores) -> list[str]:
         number(row.get("real_auroc")),
         number(gain, sign=True),
         interval(ends, sign=True),
+    ]
+
+
+def _spread_row(path: str, row: Scores) -> list[str]:
+    return [
+        path,
+        number(row.get("value")),
+        interval(row.get("ci")),
+        number(row.get("delta"), sign=True),
+        interval(row.get("delta_ci"), sign=True),
+        str(row.get("note") or ""),
+    ]
+
+
+def _failure_row(row: Scores) -> list[str]:
+    return [
+        str(row.get("synthetic")),
+        words(str(row.get("reason"))),
+        words(str(row.get("finding") or "")),
+        number(row.get("score")),
+        number(row.get("limit")),
+        str(row.get("other") or ""),
     ]
 
 
@@ -152,7 +170,7 @@ def _table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     ]
     lines = [
         [headers[at] for at in columns],
-        ["---" if headers[at] in ("", "note") else "--:" for at in columns],
+        ["---" if headers[at] in _TEXTS else "--:" for at in columns],
     ]
     lines += [[_plain(row[at]) for at in columns] for row in kept]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

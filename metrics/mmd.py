@@ -18,8 +18,8 @@ from metrics.arrays import (
     at_most,
     block_count,
     blocks,
-    feature_pair,
     group_names,
+    matrix_pair,
 )
 from metrics.intervals import jackknife
 from metrics.records import Estimate, Record, recorded
@@ -58,10 +58,10 @@ def mmd_rbf(
     Raises:
         SynthError: fewer than two rows a side, all rows equal, or non-positive bandwidths.
     """
-    one, two = feature_pair(real, synthetic)
+    one, two = matrix_pair(real, synthetic)
     one, real_groups = at_most(_MOST, one, real_groups, seed=seed, side="real")
     two, synthetic_groups = at_most(_MOST, two, synthetic_groups, seed=seed, side="synthetic")
-    pooled = np.vstack([one, two])
+    pooled = np.vstack([one, two]).astype(np.float64, copy=False)
     squared = cdist(pooled, pooled, "sqeuclidean")
     widths = bandwidths or _median_bandwidths(squared)
     if min(widths) <= 0:

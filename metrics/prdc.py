@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from typing import TypedDict
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from metrics.arrays import Floats, Groups, block_count, blocks, matrix_pair
+from metrics.arrays import Floats, Groups, Matrix, block_count, blocks, matrix_pair
+from metrics.balls import Balls, Blocks, balls
 from metrics.intervals import jackknife, wilson
-from metrics.neighbours import balls
 from metrics.records import Estimate
 from synth.errors import SynthError
 
@@ -83,21 +83,39 @@ def prdc_estimates(
     synthetic_groups: Groups = None,
     seed: int = 0,
 ) -> dict[str, Estimate]:
-    """The four shares with block-jackknife intervals over patients, balls held fixed."""
-    found = membership(real=real, synthetic=synthetic, k=k)
-    n, m = len(found.recall), len(found.precision)
-    left = _blocks(n, real_groups, "real", seed)
-    right = _blocks(m, synthetic_groups, "synthetic", seed)
-    null = expected_coverage(n, m, k)
+    """The four shares with block-jackknife intervals over patients of both sides.
+
+    Blocks of both sides are left out together, their points and their balls. What is left of a
+    ball's own neighbours would make it larger: density follows that in proportion, the shares are
+    nearly indifferent to it. Intervals of shares are no narrower than Wilson's.
+    """
+    one, two = _checked(real, synthetic, k)
+    n, m = len(one), len(two)
+    number = min(
+        block_count(n, real_groups, most=_BLOCKS), block_count(m, synthetic_groups, most=_BLOCKS)
+    )
+    by = Blocks(
+        blocks(n, real_groups, number=number, seed=seed, side="real"),
+        blocks(m, synthetic_groups, number=number, seed=seed, side="synthetic"),
+        number,
+    )
+    found = balls(one, two, k, blocks=by)
+    full = _shares(found, by, k, None)
+    # Of fewer blocks nothing would be said, and of one nothing is left.
+    without = [_shares(found, by, k, block) for block in range(number if number >= 3 else 0)]
     notes = {
         "precision": "no fixed value for equal distributions: compare with the floor",
         "recall": "no fixed value for equal distributions: compare with the floor",
         "density": "about 1 for equal distributions",
-        "coverage": f"{null:.3f} is expected for equal distributions at this N",
+        "coverage": f"{expected_coverage(n, m, k):.3f} is expected for equal distributions at this "
+        "N",
     }
-    sides = {"precision": right, "density": right, "recall": left, "coverage": left}
+    sizes = {"precision": m, "recall": n, "coverage": n}
     return {
-        name: _estimate(name, getattr(found, name), sides[name], notes[name], k) for name in notes
+        name: _estimate(
+            full[name], [left[name] for left in without], sizes.get(name), notes[name], k
+        )
+        for name in notes
     }
 
 
@@ -118,38 +136,54 @@ def expected_coverage(n: int, m: int, k: int) -> float:
 
 def membership(*, real: ArrayLike, synthetic: ArrayLike, k: int = 5) -> Membership:
     """Which points lie in which balls, in tiles of one size: no matrix of n × m is held."""
-    if k < 1:
-        raise SynthError("k must be positive", where="k", got=k)
-    one, two = matrix_pair(real, synthetic, least=k + 1)
-    found = balls(one, two, k)
+    found = balls(*_checked(real, synthetic, k), k)
+    holding = found.holding.sum(axis=1)
     return Membership(
-        precision=(found.holding > 0).astype(np.float64),
-        density=found.holding / k,
-        recall=found.inside.astype(np.float64),
-        coverage=found.held.astype(np.float64),
+        precision=(holding > 0).astype(np.float64),
+        density=holding / k,
+        recall=(found.inside.sum(axis=1) > 0).astype(np.float64),
+        coverage=(found.held.sum(axis=1) > 0).astype(np.float64),
     )
 
 
-def _blocks(count: int, groups: Groups, side: str, seed: int) -> NDArray[np.intp]:
-    number = block_count(count, groups, most=_BLOCKS)
-    return blocks(count, groups, number=number, seed=seed, side=side)
+def _checked(real: ArrayLike, synthetic: ArrayLike, k: int) -> tuple[Matrix, Matrix]:
+    if k < 1:
+        raise SynthError("k must be positive", where="k", got=k)
+    return matrix_pair(real, synthetic, least=k + 1)
 
 
-def _estimate(name: str, values: Floats, block: NDArray[np.intp], note: str, k: int) -> Estimate:
-    total, size = values.sum(), len(values)
-    value, number = float(total / size), int(block.max()) + 1
+def _shares(found: Balls, by: Blocks, k: int, left_out: int | None) -> dict[str, float]:
+    """The four shares of what is left when a block of both sides is left out."""
+    kept = np.arange(by.number) != left_out
+    real, made = by.first != left_out, by.second != left_out
+    lost = np.zeros(len(real)) if left_out is None else _in_block(found, by, left_out)
+    held = found.held[real][:, kept].sum(axis=1)
+    # A ball that loses some of its k neighbours grows to find others: about in proportion.
+    grown = (held * (k + lost[real]) / k).sum()
+    return {
+        "precision": float((found.holding[made][:, kept].sum(axis=1) > 0).mean()),
+        "recall": float((found.inside[real][:, kept].sum(axis=1) > 0).mean()),
+        "density": float(grown / (k * made.sum())),
+        "coverage": float((held > 0).mean()),
+    }
+
+
+def _in_block(found: Balls, by: Blocks, block: int) -> Floats:
+    """How many of each real point's k nearest real ones a block holds, [n]."""
+    return np.asarray((by.first[found.nearest] == block).sum(axis=1), dtype=np.float64)
+
+
+def _estimate(value: float, without: list[float], size: int | None, note: str, k: int) -> Estimate:
+    """One share of ``size`` points with its interval; density, of no size, has no upper end."""
     how = f"k = {k}, closed balls"
-    if number < 3:
-        why = f"interval withheld: too few patients; {note}"
-        return Estimate(value, None, None, how, why)
-    sums, sizes = np.bincount(block, weights=values), np.bincount(block)
-    found = jackknife(value, (total - sums) / (size - sizes), bias_reduced=False)
+    if not without:
+        return Estimate(value, None, None, how, f"interval withheld: too few patients; {note}")
+    found = jackknife(value, np.array(without), bias_reduced=False)
     low, high = found.ci or (value, value)
-    top = np.inf if name == "density" else 1.0
-    if name != "density" and value in (0.0, 1.0):  # no spread to see, which is not certainty
-        low, high = wilson(round(total), size)
-        note = f"Wilson interval; {note}"
-    # One name whatever the value: it is part of what two runs must have in common.
-    how = f"{how}, {number}-block jackknife interval"
-    interval = (max(low, 0.0), min(high, top))
+    how = f"{how}, {len(without)}-block jackknife interval"
+    if size is None:
+        return Estimate(value, found.se, (max(low, 0.0), high), how, note, found.without)
+    least, most = wilson(round(value * size), size)
+    interval = (max(min(low, least), 0.0), min(max(high, most), 1.0))
+    how = f"{how}, no narrower than Wilson's"
     return Estimate(value, found.se, interval, how, note, found.without)

@@ -14,6 +14,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from metrics.report_alignment import alignment_view
+from metrics.report_arms import arms_views
 from metrics.report_failures import failure_view
 from metrics.report_fidelity import fidelity_view
 from metrics.report_filters import filter_view
@@ -124,6 +125,7 @@ def _context(sources: _Sources) -> dict[str, Any]:
         "plan": plan_view(real, synthetic),
         "filters": filter_view(synthetic),
         "utility": utility_view(scores),
+        "arms_views": arms_views(scores),
         "neighbours": neighbours(scores, real, synthetic),
         "failures": failure_view(scores, real, synthetic),
         "warnings": [sentence(text) for text in items(scores, "warnings")],

@@ -170,8 +170,6 @@ def reconstruction_section(weights: str | None, sets: Sets, work: Work) -> dict[
         family,
         sets.real.image_u8[torch.from_numpy(shown)],
         groups=None if groups is None else [groups[index] for index in shown],
-        resamples=work.settings.bootstrap,
-        seed=work.settings.seed,
     )
     facts = ExtractorFacts("autoencoder", f"autoencoder-{family.image_encoder_sha256[:12]}", "", "")
     record = _record(estimate, sets, facts, work, "how well the autoencoder keeps held-out images")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from metrics.arrays import Floats
-from metrics.neighbours import balls
+from metrics.balls import balls
 from synth.errors import SynthError
 
 DEFECTS = (
@@ -25,7 +25,7 @@ def open_ball_prdc(real: Floats, synthetic: Floats, *, k: int = 5) -> dict[str, 
     found = balls(real, synthetic, k, closed=False)
     return {
         "precision": float((found.holding > 0).mean()),
-        "recall": float(found.inside.mean()),
+        "recall": float((found.inside > 0).mean()),
         "density": float(found.holding.mean() / k),
-        "coverage": float(found.held.mean()),
+        "coverage": float((found.held > 0).mean()),
     }

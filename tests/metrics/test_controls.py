@@ -425,10 +425,10 @@ def test_sixteen_bits_are_kept_and_clipping_is_seen(tmp_path: Path) -> None:
 
 
 def test_controls_see_a_radius_of_the_wrong_neighbour(monkeypatch: pytest.MonkeyPatch) -> None:
-    import metrics.neighbours
+    import metrics.balls
 
-    plain = metrics.neighbours.squared_radii
-    monkeypatch.setattr(metrics.neighbours, "squared_radii", lambda rows, k: plain(rows, k + 1))
+    plain = metrics.balls.reach
+    monkeypatch.setattr(metrics.balls, "reach", lambda rows, k: plain(rows, k + 1))
     with pytest.raises(AssertionError):
         equal_sets_have_the_expected_coverage(_prdc)
 

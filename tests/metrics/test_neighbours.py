@@ -13,9 +13,11 @@ from numpy.random import RandomState
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
-import metrics.neighbours
+import metrics.clouds
+from metrics.balls import Blocks, balls
+from metrics.clouds import clouds
 from metrics.kernel import kernel_distance
-from metrics.neighbours import balls, clouds, squared_radii
+from metrics.neighbours import reach
 from metrics.prdc import prdc
 
 Floats = NDArray[np.floating]
@@ -54,23 +56,41 @@ _KINDS: dict[str, Callable[[RandomState], Floats]] = {
 def test_radii_and_balls_are_those_of_all_differences(
     kind: str, tile: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(metrics.neighbours, "_TILE", tile)
+    monkeypatch.setattr(metrics.clouds, "_TILE", tile)
     one, two = _KINDS[kind](RandomState(0)), _KINDS[kind](RandomState(1))
     two[:20] = one[:20]  # copies lie at distance 0
     for k in (1, 5):
-        reach, other = _brute_radii(one, k), _brute_radii(two, k)
-        assert squared_radii(one, k) == pytest.approx(reach, rel=1e-12, abs=0)
+        own, other = _brute_radii(one, k), _brute_radii(two, k)
+        assert reach(one, k).squared == pytest.approx(own, rel=1e-12, abs=0)
         squared = cdist(one.astype(np.float64), two.astype(np.float64), "sqeuclidean")
         # Ties up to rounding: differences are summed in another order here.
         slack = 1e-12 if kind != "lattice" else 0.0
         found = balls(one, two, k)
-        inside = squared <= reach[:, None] * (1 + slack)
-        assert found.holding.tolist() == inside.sum(axis=0).tolist()
-        assert found.held.tolist() == inside.any(axis=1).tolist()
-        assert found.inside.tolist() == (squared <= other[None] * (1 + slack)).any(axis=1).tolist()
+        inside = squared <= own[:, None] * (1 + slack)
+        assert found.holding[:, 0].tolist() == inside.sum(axis=0).tolist()
+        assert found.held[:, 0].tolist() == inside.sum(axis=1).tolist()
+        assert found.inside[:, 0].tolist() == (squared <= other * (1 + slack)).sum(axis=1).tolist()
         strict = balls(one, two, k, closed=False)
-        inner = squared < reach[:, None] * (1 - slack)
-        assert strict.holding.tolist() == inner.sum(axis=0).tolist()
+        inner = squared < own[:, None] * (1 - slack)
+        assert strict.holding[:, 0].tolist() == inner.sum(axis=0).tolist()
+
+
+def test_counts_by_block_add_up_and_the_nearest_are_named() -> None:
+    stream = RandomState(6)
+    one, two = stream.randn(90, 5), stream.randn(70, 5)
+    by = Blocks(stream.randint(0, 3, 90), stream.randint(0, 3, 70), 3)
+    found, whole = balls(one, two, 4, blocks=by), balls(one, two, 4)
+    for name in ("holding", "held", "inside"):
+        assert getattr(found, name).shape[1] == 3
+        assert (getattr(found, name).sum(axis=1) == getattr(whole, name)[:, 0]).all()
+    squared = cdist(one, two, "sqeuclidean")
+    within = squared <= _brute_radii(one, 4)[:, None]
+    for block in range(3):
+        assert (found.holding[:, block] == within[by.first == block].sum(axis=0)).all()
+        assert (found.held[:, block] == within[:, by.second == block].sum(axis=1)).all()
+    own = cdist(one, one)
+    np.fill_diagonal(own, np.inf)
+    assert (np.sort(found.nearest) == np.sort(np.argsort(own, axis=1)[:, :4])).all()
 
 
 def test_float32_alone_would_decide_otherwise() -> None:
@@ -81,16 +101,16 @@ def test_float32_alone_would_decide_otherwise() -> None:
     np.fill_diagonal(products, np.inf)
     naive = np.sort(products, axis=1)[:, 0]
     assert (np.abs(naive - _brute_radii(rows, 1)) > 0.5 * _brute_radii(rows, 1)).mean() > 0.9
-    assert squared_radii(rows, 1) == pytest.approx(_brute_radii(rows, 1), rel=1e-12)
+    assert reach(rows, 1).squared == pytest.approx(_brute_radii(rows, 1), rel=1e-12)
 
 
 @pytest.mark.parametrize("kind", ["gaussian", "single", "far", "heavy"])
 def test_the_error_of_a_tile_stays_below_its_bound(kind: str) -> None:
     (cloud,) = clouds(_KINDS[kind](RandomState(3)))
     rows = cloud.part(slice(0, 200), np.float32)
-    tile = metrics.neighbours._products(rows, rows, cloud.norms, cloud.norms)
+    tile = metrics.clouds.products(rows, rows, cloud.norms, cloud.norms)
     exact = cdist(*[cloud.rows.astype(np.float64)] * 2, "sqeuclidean") * cloud.scale**2
-    bound = metrics.neighbours._gamma(90, np.float32) * np.maximum(cloud.norms[:, None], exact)
+    bound = metrics.clouds.relative_error(90, np.float32) * np.maximum(cloud.norms[:, None], exact)
     ratio = np.abs(tile - exact) / np.maximum(bound, 1e-300)
     np.fill_diagonal(ratio, 0.0)
     assert ratio.max() < 1.0
@@ -107,8 +127,8 @@ def test_many_copies_need_no_differences(monkeypatch: pytest.MonkeyPatch) -> Non
         return plain(*sides, **kwargs)  # type: ignore[call-overload, no-any-return]
 
     rows = np.repeat(RandomState(4).randn(4, 90), 100, axis=0)
-    monkeypatch.setattr(metrics.neighbours.np, "subtract", counted)
-    assert (squared_radii(rows, 5) == 0).all()
+    monkeypatch.setattr(metrics.clouds.np, "subtract", counted)
+    assert (reach(rows, 5).squared == 0).all()
     assert asked < 50 * len(rows)  # and not every pair of them
 
 

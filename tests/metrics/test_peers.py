@@ -33,7 +33,7 @@ from metrics.compat.torchmetrics_1_9 import raw_moment_fid
 from metrics.frechet import frechet_distance
 from metrics.intervals import auroc, delong, resampling_weights, weighted_aurocs
 from metrics.memorization import nearest_distance
-from metrics.neighbours import squared_radii
+from metrics.neighbours import reach
 from metrics.prdc import prdc
 from metrics.reconstruction import psnr
 from metrics.utility_scores import _calibration
@@ -78,7 +78,7 @@ def test_prdc_counts_copies_as_outside_and_we_do_not() -> None:
 def test_radii_and_nearest_rows_are_scikit_learns(d: int, k: int) -> None:
     one, two = _pair(d, 150, 90, d)
     brute = NearestNeighbors(algorithm="brute").fit(one)
-    assert np.sqrt(squared_radii(one, k)) == pytest.approx(
+    assert np.sqrt(reach(one, k).squared) == pytest.approx(
         brute.kneighbors(n_neighbors=k)[0][:, -1], rel=1e-9
     )
     distance, index = brute.kneighbors(two, n_neighbors=1)

@@ -5,7 +5,9 @@ import sys
 import numpy as np
 import pytest
 from numpy.random import RandomState
+from scipy.spatial.distance import cdist
 
+from metrics.arrays import blocks
 from metrics.prdc import expected_coverage, membership, prdc, prdc_estimates
 from synth.errors import SynthError
 
@@ -88,7 +90,7 @@ def test_tiles_do_not_change_the_shares(monkeypatch: pytest.MonkeyPatch) -> None
     stream = RandomState(5)
     real, synthetic = stream.randn(70, 3), stream.randn(55, 3)
     whole = prdc(real=real, synthetic=synthetic)
-    monkeypatch.setattr(sys.modules["metrics.neighbours"], "_TILE", 16)
+    monkeypatch.setattr(sys.modules["metrics.clouds"], "_TILE", 16)
     assert prdc(real=real, synthetic=synthetic) == whole
 
 
@@ -139,14 +141,33 @@ def test_a_share_of_one_is_not_certain() -> None:
     assert found.ci[1] == 1.0
 
 
-def test_one_patient_withholds_the_interval() -> None:
+def test_one_patient_withholds_every_interval() -> None:
+    """Real balls are of one person: no share can be said with more certainty than that."""
     stream = RandomState(9)
     found = prdc_estimates(
         real=stream.randn(30, 2), synthetic=stream.randn(30, 2), real_groups=["p"] * 30
     )
-    assert found["recall"].ci is None
-    assert "patients" in found["recall"].note
-    assert found["precision"].ci is not None
+    for estimate in found.values():
+        assert estimate.ci is None
+        assert "too few patients" in estimate.note
+
+
+def test_leaving_a_block_out_leaves_its_points_and_balls_out() -> None:
+    stream = RandomState(10)
+    real, synthetic = stream.randn(60, 3), stream.randn(50, 3)
+    found = prdc_estimates(real=real, synthetic=synthetic, k=3, seed=1)
+    left = blocks(60, None, number=10, seed=1, side="real")
+    right = blocks(50, None, number=10, seed=1, side="synthetic")
+    own, across = cdist(real, real), cdist(real, synthetic)
+    within = across <= np.sort(own, axis=1)[:, 3][:, None]
+    for block in range(10):
+        kept = within[left != block][:, right != block]
+        assert found["precision"].without[block] == pytest.approx(kept.any(axis=0).mean())
+        assert found["coverage"].without[block] == pytest.approx(kept.any(axis=1).mean())
+        near = np.argsort(own, axis=1)[:, 1:4]
+        grown = 1 + (left[near] == block).sum(axis=1)[left != block] / 3
+        density = (kept.sum(axis=1) * grown).sum() / (3 * (right != block).sum())
+        assert found["density"].without[block] == pytest.approx(density)
 
 
 def test_wrong_k_is_refused() -> None:
