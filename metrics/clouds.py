@@ -49,10 +49,13 @@ class Cloud:
     def part(self, rows: slice, dtype: type[np.floating]) -> Matrix:
         """Centred, scaled rows [b, d]; the centre is of float32, so float32 rows stay so."""
         given = self.rows[rows]
+        centred = np.empty(given.shape, dtype)
         double = given.dtype == np.float64 or dtype is np.float64
-        centred = np.subtract(given, self.centre, dtype=np.float64 if double else np.float32)
-        centred *= self.scale
-        return np.asarray(centred, dtype=dtype)
+        # Subtracted in the wider precision, rounded once as it is written.
+        wide = np.float64 if double else np.float32
+        np.subtract(given, self.centre, out=centred, dtype=wide, casting="same_kind")
+        centred *= dtype(self.scale)
+        return centred
 
 
 def clouds(*sets: Matrix) -> list[Cloud]:
