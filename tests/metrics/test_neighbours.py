@@ -13,7 +13,9 @@ from numpy.random import RandomState
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
+import metrics.balls
 import metrics.clouds
+import metrics.neighbours
 from metrics.balls import Blocks, balls
 from metrics.clouds import clouds
 from metrics.kernel import kernel_distance
@@ -115,6 +117,20 @@ def test_the_error_of_a_tile_stays_below_its_bound(kind: str) -> None:
     np.fill_diagonal(ratio, 0.0)
     assert ratio.max() < 1.0
     assert ratio.max() > 1e-4  # a bound that says something
+
+
+def test_where_the_bound_says_nothing_float64_decides(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = metrics.clouds.relative_error
+    assert plain(10**8, np.float32) == 1e6
+    for module in (metrics.neighbours, metrics.balls):
+        monkeypatch.setattr(
+            module, "relative_error", lambda d, t: 1e6 if t is np.float32 else plain(d, t)
+        )
+    one, two = RandomState(7).randn(2, 150, 20)
+    squared, own = cdist(one, two, "sqeuclidean"), _brute_radii(one, 5)
+    assert reach(one, 5).squared == pytest.approx(own, rel=1e-12)
+    expected = (squared <= own[:, None]).sum(axis=0)
+    assert balls(one, two, 5).holding[:, 0].tolist() == expected.tolist()
 
 
 def test_many_copies_need_no_differences(monkeypatch: pytest.MonkeyPatch) -> None:
