@@ -61,18 +61,24 @@ def balls(
     own, other = reach(first, k), reach(second, k)
     one, two = clouds(first, second)
     by = blocks or Blocks(np.zeros(len(first), np.intp), np.zeros(len(second), np.intp), 1)
-    member = np.eye(by.number, dtype=np.float32)
     holding = np.zeros((len(second), by.number))
     held, inside = np.zeros((2, len(first), by.number))
     for left, right, tile in tiles(one, two):
         ask = _Question(one, two, left, right, closed)
         within = ask.within(tile, own.squared[left][:, None], one.norms[left][:, None])
-        inner = within.astype(np.float32)
-        holding[right] += inner.T @ member[by.first[left]]
-        held[left] += inner @ member[by.second[right]]
+        holding[right] += _counts(within.T, by.first[left], by.number)
+        held[left] += _counts(within, by.second[right], by.number)
         found = ask.within(tile, other.squared[right][None, :], two.norms[right][None, :])
-        inside[left] += found.astype(np.float32) @ member[by.second[right]]
+        inside[left] += _counts(found, by.second[right], by.number)
     return Balls(holding, held, inside, own.nearest)
+
+
+def _counts(pairs: NDArray[np.bool_], block: NDArray[np.intp], number: int) -> Floats:
+    """How many pairs of each row hold, by the blocks of the columns, [rows, number]."""
+    if number == 1:
+        return np.asarray(np.count_nonzero(pairs, axis=1)[:, None], dtype=np.float64)
+    member = np.eye(number, dtype=np.float32)[block]
+    return np.asarray(pairs.astype(np.float32) @ member, dtype=np.float64)
 
 
 @dataclass(frozen=True)
@@ -93,7 +99,7 @@ class _Question:
         margin = relative_error(self.one.rows.shape[1], dtype) * np.maximum(norms, scaled) + TINY
         inside = tile < (scaled - margin).astype(dtype)
         maybe = (tile <= (scaled + margin).astype(dtype)) & ~inside
-        rows, columns = np.nonzero(maybe)
+        rows, columns = np.divmod(np.flatnonzero(maybe), tile.shape[1])
         if dtype is np.float32 and len(rows) > _OPEN * tile.size:
             return self.within(self._double(), squared, norms, np.float64)
         if len(rows):

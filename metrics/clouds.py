@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from metrics.arrays import Floats, Matrix, slabs
 
+_ANYTHING = 1e6  # the bound where it says nothing: millions of dimensions in float32
 TINY = 1e-30  # of the scaled squares: below it float32 underflows
 _TILE = 2048  # rows a side
 _PAIRS = 64  # differences that are taken at once: they fit a cache
@@ -49,10 +50,13 @@ class Cloud:
     def part(self, rows: slice, dtype: type[np.floating]) -> Matrix:
         """Centred, scaled rows [b, d]; the centre is of float32, so float32 rows stay so."""
         given = self.rows[rows]
+        centred = np.empty(given.shape, dtype)
         double = given.dtype == np.float64 or dtype is np.float64
-        centred = np.subtract(given, self.centre, dtype=np.float64 if double else np.float32)
-        centred *= self.scale
-        return np.asarray(centred, dtype=dtype)
+        # Subtracted in the wider precision, rounded once as it is written.
+        wide = np.float64 if double else np.float32
+        np.subtract(given, self.centre, out=centred, dtype=wide, casting="same_kind")
+        centred *= dtype(self.scale)
+        return centred
 
 
 def clouds(*sets: Matrix) -> list[Cloud]:
@@ -121,7 +125,7 @@ def relative_error(dim: int, dtype: type[np.floating]) -> float:
     So the error is at most 5 γ max(|x|², |x - y|²), without |y|; 2 % more for rounding thresholds.
     """
     size = (dim + 16) * float(np.finfo(dtype).eps) / 2
-    return 5.1 * size / (1.0 - size)
+    return 5.1 * size / (1.0 - size) if size < 0.5 else _ANYTHING
 
 
 def differences(

@@ -54,15 +54,25 @@ def reach(rows: Matrix, k: int) -> Reach:
 
 def _keep(values: Tile, others: NDArray[np.intp], tile: Tile, start: int) -> None:
     """Replace what is kept of each row by the smallest of it and of the tile."""
-    kept = values.shape[1]
-    rows = np.flatnonzero((tile < values.max(axis=1)[:, None]).any(axis=1))
-    if not len(rows):
-        return
-    both = np.concatenate([values[rows], tile[rows]], axis=1)
+    kept, width = values.shape[1], tile.shape[1]
+    limit = values.max(axis=1)
+    if width > kept:
+        limit = np.minimum(limit, np.partition(tile, kept - 1, axis=1)[:, kept - 1])
+    row, column = np.divmod(np.flatnonzero(tile <= limit[:, None]), width)
+    # Fewer than ``kept`` lie below the limit; of those at it any will do.
+    at_limit = np.cumsum(tile[row, column] == limit[row])
+    before = np.concatenate([[0], at_limit])[np.searchsorted(row, row)]
+    enough = (tile[row, column] < limit[row]) | (at_limit - before <= kept)
+    row, column = row[enough], column[enough]
+    place = np.arange(len(row)) - np.searchsorted(row, row)  # among the candidates of its row
+    most = int(place.max(initial=-1)) + 1
+    both = np.full((len(values), kept + most), np.inf, dtype=values.dtype)
+    index = np.zeros(both.shape, dtype=np.intp)
+    both[:, :kept], index[:, :kept] = values, others
+    both[row, kept + place], index[row, kept + place] = tile[row, column], column + start
     order = np.argpartition(both, kept - 1, axis=1)[:, :kept]
-    before = np.take_along_axis(others[rows], np.minimum(order, kept - 1), axis=1)
-    values[rows] = np.take_along_axis(both, order, axis=1)
-    others[rows] = np.where(order < kept, before, order - kept + start)
+    values[:] = np.take_along_axis(both, order, axis=1)
+    others[:] = np.take_along_axis(index, order, axis=1)
 
 
 def _kth(
