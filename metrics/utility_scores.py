@@ -176,10 +176,13 @@ def seed_picks(seeds: int, resamples: int, seed: int) -> Floats:
     """How much each training seed weighs in each resample: [seeds, resamples], columns sum to 1.
 
     Seeds are resampled together with patients, so that an interval holds the luck of training too.
+    One less is drawn than there are: as many would give a mean of few seeds too little variance, by
+    a factor of (seeds - 1) / seeds (McCarthy & Snowden 1985).
     """
     rng = numpy_rng("metrics", "utility-seeds", seed)
-    counts = rng.multinomial(seeds, np.full(seeds, 1.0 / seeds), size=resamples)
-    return np.asarray(counts.T / seeds, dtype=np.float64)
+    drawn = max(1, seeds - 1)
+    counts = rng.multinomial(drawn, np.full(seeds, 1.0 / seeds), size=resamples)
+    return np.asarray(counts.T / drawn, dtype=np.float64)
 
 
 def _over_findings(draws: Floats) -> Floats:

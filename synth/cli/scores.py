@@ -42,7 +42,7 @@ def _verdict(verdict: Record) -> list[RenderableType]:
     """What may be concluded, before any number."""
     lines = [line for line in _items(verdict, "lines") if isinstance(line, Mapping)]
     rows = [(str(line.get("state")), str(line.get("says")), str(line.get("why"))) for line in lines]
-    return [table(str(verdict.get("headline")), ("state", "what", "why"), rows)]
+    return [table(str(verdict.get("headline")), ("state", "what", "why"), rows, words=True)]
 
 
 def _fidelity(metrics: Record) -> RenderableType:
