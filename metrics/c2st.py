@@ -44,11 +44,12 @@ def c2st(
             synthetic among the five nearest training rows).
         real_groups: the patient of each real row; a patient is never on both sides of a fold.
         synthetic_groups: the same for synthetic rows.
-        permutations: refits behind the p-value.
+        permutations: refits behind the p-value; 0 leaves it out.
         seed: of folds and permutations.
 
     Returns:
-        ``details`` holds ``p``; ``se`` is the spread under exchanged labels.
+        ``details`` holds ``p`` and ``null_se``, the spread under exchanged labels. That is no
+        standard error of the value, whose own is not known: ``se`` is None.
 
     Raises:
         SynthError: fewer than ten rows or five patients a side.
@@ -74,21 +75,21 @@ def c2st(
     rows = np.vstack([one, two]).astype(np.float64, copy=False)
     areas = _areas(rows, fold, labels.astype(np.float64), classifier)
     value, null = float(areas[0]), areas[1:]
-    p = float((1 + (null >= value).sum()) / (1 + len(null)))
-    se = float(null.std(ddof=1)) if len(null) > 1 else None
+    p = float((1 + (null >= value).sum()) / (1 + len(null))) if permutations else None
+    spread = float(null.std(ddof=1)) if len(null) > 1 else None
     how = f"{classifier} classifier, mean AUROC of {_FOLDS} folds"
     note = (
         "interval withheld: folds share their training rows, read p; 0.5 is expected for equal "
-        "distributions, of which the standard error is"
+        "distributions"
     )
     return recorded(
-        Estimate(value, se, None, how, note),
+        Estimate(value, None, None, how, note),
         n_real=len(one),
         n_synthetic=len(two),
         seed=seed,
         higher_is_better=False,
         meaning="how well a classifier tells synthetic from real; 0.5 is not at all",
-        details={"p": p, "permutations": permutations},
+        details={"p": p, "null_se": spread, "permutations": permutations},
     )
 
 

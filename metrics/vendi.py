@@ -54,14 +54,15 @@ def vendi_score(
     if real is not None:
         details["ratio"] = value / details["real"]
     number = block_count(len(made), synthetic_groups, most=_BLOCKS)
-    se = None
+    se, left_out = None, tuple[float, ...]()
     if number >= 3:
         block = blocks(len(made), synthetic_groups, number=number, seed=seed, side="synthetic")
         without = [vendi_of_rows(made[block != which], q=q) for which in range(number)]
-        se = jackknife(value, np.array(without), bias_reduced=False).se
+        found = jackknife(value, np.array(without), bias_reduced=False)
+        se, left_out = found.se, found.without
     note = "interval withheld: the score grows with N, so that it has no fixed true value"
     return recorded(
-        Estimate(value, se, None, "cosine kernel, eigenvalues of its Gram matrix", note),
+        Estimate(value, se, None, "cosine kernel, eigenvalues of its Gram matrix", note, left_out),
         n_real=count,
         n_synthetic=len(made),
         seed=seed,
