@@ -217,8 +217,13 @@ def test_only_the_spoilt_finding_differs_after_holm() -> None:
     assert kd.p_holm == pytest.approx(len(FINDINGS) * (kd.p or 0.0))
     assert family("per_finding.hernia.kd") == "per_finding.kd"
     assert family("kd_pixel") == ""
-    # Kernel widths follow the pooled images: other widths are another distance.
-    assert any(text.startswith("per_finding.hernia.mmd: ") for text in found.not_compared)
+    # The kernels are as wide as the real images say: one ruler for both runs.
+    assert rows["per_finding.hernia.mmd"].paired
+    assert not found.not_compared
+    wider = copy.deepcopy(spoilt)  # given by hand, or by an older version
+    wider["per_finding"]["hernia"]["mmd"]["details"]["bandwidths"] = [1.0]
+    other = compare(honest, wider)
+    assert other.not_compared == ("per_finding.hernia.mmd: the widths of the kernels differ",)
 
 
 def test_a_finding_asked_for_more_often_is_left_out_and_the_rest_compares() -> None:

@@ -128,7 +128,7 @@ def test_no_finding_in_common_is_said() -> None:
 def test_equal_features_have_no_kernel_width() -> None:
     same = np.ones((30, 4))
     with pytest.raises(SynthError, match="equal features"):
-        kernel_widths(same, same, seed=0)
+        kernel_widths(same, seed=0)
 
 
 def test_nearest_share_by_hand() -> None:
