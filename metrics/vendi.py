@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from metrics.arrays import Floats, Groups, block_count, blocks, equal_sizes, feature_pair, features
 from metrics.intervals import jackknife
-from metrics.records import Estimate, Record, recorded
+from metrics.records import Estimate, Floor, Record, recorded
 from synth.errors import SynthError
 
 _BLOCKS = 10
@@ -37,7 +37,8 @@ def vendi_score(
         seed: of the subsample and the jackknife's blocks.
 
     Returns:
-        ``details`` holds ``real`` (the real set's score at the same N) and ``ratio``.
+        ``details`` holds ``real`` (the real set's score at the same N) and ``ratio``; ``floor`` is
+        that real score: what there is to reach.
 
     Raises:
         SynthError: a row of zeros, which has no direction, or q not positive.
@@ -68,6 +69,7 @@ def vendi_score(
         seed=seed,
         higher_is_better=True,
         meaning="effective number of different images",
+        floor=None if real is None else Floor(details["real"], len(made), value),
         details=details,
     )
 
