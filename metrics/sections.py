@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from metrics.copies_by_finding import copies_by_finding
-from metrics.distances import ExtractorFacts, of_extractor
+from metrics.distances import ExtractorFacts, Features, of_extractor
 from metrics.extract import facts_of, features_of
+from metrics.held_out_floor import memorization_floors
 from metrics.ingest import ImageSet
 from metrics.memorization import Memorization, memorization
 from metrics.nearest_neighbour import nearest_neighbour_auc
 from metrics.reconstruction import reconstruction_psnr
-from metrics.records import Estimate, Record
+from metrics.records import Estimate, Floor, Record
 from metrics.sets import Sets, Work
 from metrics.utility import downstream_utility
 from synth.config.schema import ModelSection
@@ -29,6 +30,10 @@ from synth.provenance import versions
 GALLERY = 8  # closest pairs kept
 _REBUILT = 128  # images through the autoencoder; more would hardly narrow the interval
 _PIXELS = 32  # side at which images are compared for copies
+_MEANINGS = {
+    "auc": "chance that a synthetic image lies closer to training",
+    "share_closer": "share closer than the closest 1 % of held-out",
+}
 
 
 def memorization_section(sets: Sets, work: Work) -> dict[str, Any] | None:
@@ -39,26 +44,30 @@ def memorization_section(sets: Sets, work: Work) -> dict[str, Any] | None:
     work.progress.stage("memorization")
     extractor = PixelExtractor(_PIXELS)
     train, held_out, synthetic = (
-        features_of(extractor, images).values for images in (sets.train, sets.real, sets.synthetic)
+        features_of(extractor, images) for images in (sets.train, sets.real, sets.synthetic)
     )
     found = memorization(
-        train=train,
-        held_out=held_out,
-        synthetic=synthetic,
+        train=train.values,
+        held_out=held_out.values,
+        synthetic=synthetic.values,
         held_out_groups=sets.real.groups,
         synthetic_groups=sets.synthetic.groups,
         resamples=work.settings.bootstrap,
         seed=work.settings.seed,
     )
     facts = facts_of(extractor)
+    floors = memorization_floors(
+        train=train, held_out=held_out, synthetic=synthetic, seed=work.settings.seed
+    )
+    estimates = {"auc": found.auc, "share_closer": found.share_closer}
     return {
-        "auc": _record(
-            found.auc, sets, facts, work, "chance that a synthetic image lies closer to training"
+        **{
+            name: _record(estimate, sets, facts, work, _MEANINGS[name], floors.get(name))
+            for name, estimate in estimates.items()
+        },
+        "nn_auc": _nearer_to_training(
+            train, held_out, synthetic, floors.get("nn_auc"), facts, work
         ),
-        "share_closer": _record(
-            found.share_closer, sets, facts, work, "share closer than the closest 1 % of held-out"
-        ),
-        "nn_auc": _nearer_to_training(train, held_out, synthetic, sets, facts, work),
         "by_finding": _copies_by_finding(found, sets),
         "quantiles": found.quantiles(),
         "histogram": found.histogram(),
@@ -82,24 +91,24 @@ def _copies_by_finding(found: Memorization, sets: Sets) -> dict[str, Any]:
 
 
 def _nearer_to_training(
-    train: NDArray[np.floating],
-    held_out: NDArray[np.floating],
-    synthetic: NDArray[np.floating],
-    sets: Sets,
+    train: Features,
+    held_out: Features,
+    synthetic: Features,
+    floor: Floor | None,
     facts: ExtractorFacts,
     work: Work,
 ) -> dict[str, Any]:
     """Copies lie near training images alone; very typical images lie near unseen ones as well."""
     record = nearest_neighbour_auc(
-        train=train,
-        heldout=held_out,
-        synthetic=synthetic,
-        train_groups=None if sets.train is None else sets.train.groups,
-        heldout_groups=sets.real.groups,
+        train=train.values,
+        heldout=held_out.values,
+        synthetic=synthetic.values,
+        train_groups=train.groups,
+        heldout_groups=held_out.groups,
         permutations=0,
         seed=work.settings.seed,
     )
-    return of_extractor(record, facts).to_json()
+    return replace(of_extractor(record, facts), floor=floor).to_json()
 
 
 def _pairs(found: Memorization, train: ImageSet, made: ImageSet) -> list[dict[str, Any]]:
@@ -178,7 +187,12 @@ def reconstruction_section(weights: str | None, sets: Sets, work: Work) -> dict[
 
 
 def _record(
-    estimate: Estimate, sets: Sets, facts: ExtractorFacts, work: Work, meaning: str
+    estimate: Estimate,
+    sets: Sets,
+    facts: ExtractorFacts,
+    work: Work,
+    meaning: str,
+    floor: Floor | None = None,
 ) -> dict[str, Any]:
     return Record(
         value=estimate.value,
@@ -193,6 +207,7 @@ def _record(
         extractor=facts.id,
         extractor_sha256=facts.sha256,
         preprocessing=facts.preprocessing,
+        floor=floor,
         note=estimate.note,
         versions=versions(),
     ).to_json()
