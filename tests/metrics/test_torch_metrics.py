@@ -54,6 +54,11 @@ with kernel.sync_context():
     out["kernel se"] = kernel.record().se
 with vendi.sync_context():
     out["vendi real"] = vendi.record().details["real"]
+step = KernelDistance(keep=("real",), dist_sync_on_step=True)
+step.update(mine["real"], real=True)
+assert step(mine["real"][:0], real=True) is None  # nothing to compare with, and no harm done
+out["batch"] = float(step(mine["synthetic"], real=False))
+out["own"] = len(mine["real"]) == step.record().n_real
 out["cosine"] = float(texts.compute()["cosine"])
 print(json.dumps(out))
 dist.destroy_process_group()
@@ -99,6 +104,8 @@ def test_two_processes_compute_what_one_does(tmp_path: Path) -> None:
         "kernel se": kernel.record().se,
         "vendi": vendi.value,
         "vendi real": vendi.details["real"],
+        "batch": metrics.kernel_distance(real=real.float(), synthetic=made.float()).value,
+        "own": True,
         "cosine": float((one * two).sum(dim=1).mean()),
     }
     for out, _ in said:
