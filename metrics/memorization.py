@@ -98,8 +98,8 @@ def memorization(
     Raises:
         SynthError: fewer than two rows a side, different dimensions or non-finite values.
     """
-    seen, made = feature_pair(train, synthetic)
-    _, unseen = feature_pair(train, held_out)
+    seen, made = feature_pair(train, synthetic, sides=("train", "synthetic"))
+    _, unseen = feature_pair(train, held_out, sides=("train", "held_out"))
     close, nearest = nearest_distance(made, seen)
     baseline, _ = nearest_distance(unseen, seen)
     made_by = group_names(len(close), synthetic_groups, side="synthetic")

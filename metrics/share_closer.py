@@ -23,6 +23,7 @@ import numpy as np
 from scipy import stats
 
 from metrics.arrays import Floats
+from metrics.clustered import effective_cases
 from metrics.intervals import LEVEL
 from metrics.records import Estimate
 
@@ -113,12 +114,6 @@ def limit_rank(patients: int) -> int:
 def beta_binomial_p(below: int, cases: int, *, rank: int, patients: int) -> float:
     """Chance of ``below`` or more of ``cases`` draws under the rank-th of as many from the same."""
     return float(stats.betabinom(cases, rank, patients - rank + 1).sf(below - 1))
-
-
-def effective_cases(names: Sequence[str]) -> int:
-    """Independent cases that clustered rows are worth at least: (Σ n)² / Σ n² (Kish 1965)."""
-    sizes = np.unique(names, return_counts=True)[1]
-    return int(sizes.sum() ** 2 / (sizes**2).sum())
 
 
 def _quantile_ranks(patients: int, share: float) -> tuple[int, int]:

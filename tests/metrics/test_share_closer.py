@@ -11,7 +11,8 @@ import pytest
 from numpy.random import RandomState
 from scipy import stats
 
-from metrics.share_closer import ShareCloser, effective_cases, limit_rank, share_closer
+from metrics.clustered import effective_cases
+from metrics.share_closer import ShareCloser, limit_rank, share_closer
 
 DRAWS = 200
 
