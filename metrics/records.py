@@ -127,6 +127,7 @@ class Floor:
 class Record:
     """One number and everything needed to compare it with another one.
 
+    Both N are null where a file of statistics does not say them.
     ``details`` holds what belongs to one metric alone: a p-value, a cross-check, pairs.
     ``fingerprint`` is a hash of all that must be equal to compare it (``metrics.protocol``).
     ``without`` is that of ``Estimate``.
@@ -135,8 +136,8 @@ class Record:
     value: float | None
     se: float | None
     ci: Interval | None
-    n_real: int
-    n_synthetic: int
+    n_real: int | None
+    n_synthetic: int | None
     estimator: str
     seed: int
     higher_is_better: bool | None

@@ -35,7 +35,7 @@ _PIXELS = 32  # side at which images are compared for copies
 def memorization_section(sets: Sets, work: Work) -> dict[str, Any] | None:
     """Whether synthetic images lie closer to training images than held-out ones do."""
     if sets.train is None or len(sets.train) < 2:
-        work.skip("memorization", "no training images to look for copies of")
+        work.skip("memorization", sets.untrained or "copies are looked for from two images on")
         return None
     work.progress.stage("memorization")
     extractor = PixelExtractor(_PIXELS)
@@ -139,8 +139,7 @@ def utility_section(sets: Sets, judge: Classifier | None, work: Work) -> dict[st
         work.skip("utility", "switched off: metrics.utility is null")
         return None
     if judge is None or sets.train is None:
-        work.skip("utility", "no labelled real training images")
-        return None
+        return None  # ``fit_judge`` has said why
     findings = [
         name
         for name in judge.findings
