@@ -108,7 +108,7 @@ def closest_of_each(distances: Floats, patients: Sequence[str]) -> Floats:
 
 def limit_rank(patients: int) -> int:
     """Which of the patients' distances, ascending from 1, is the limit."""
-    return max(1, int(CLOSE * patients))
+    return max(1, int(CLOSE * patients + 1e-9))  # 0.01 * 2900 is below 29
 
 
 def beta_binomial_p(below: int, cases: int, *, rank: int, patients: int) -> float:
