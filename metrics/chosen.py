@@ -84,11 +84,12 @@ def metric_names(text: Iterable[str]) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class FeatureSets:
-    """Features of one extractor by role."""
+    """Features of one extractor by role; ``untrained`` says why there are none of training."""
 
     real: Features
     synthetic: Features
     train: Features | None
+    untrained: str = "no training images"
 
 
 def chosen_records(
@@ -100,9 +101,7 @@ def chosen_records(
     measures = _two_sets(sets, seed)
     if sets.train is None:
         missing.extend(
-            Missing(name, "no training images: give --train")
-            for name in WITH_TRAINING
-            if choices.wants(name)
+            Missing(name, sets.untrained) for name in WITH_TRAINING if choices.wants(name)
         )
     else:
         measures |= _with_training(sets, sets.train, seed)
@@ -177,7 +176,11 @@ def _with_training(
             seed=seed,
         ),
         "copy-rate": lambda: copy_rate(
-            train=train.values, heldout=held.values, synthetic=made.values
+            train=train.values,
+            heldout=held.values,
+            synthetic=made.values,
+            heldout_groups=held.groups,
+            synthetic_groups=made.groups,
         ),
         "mifid": lambda: mifid(train=train.values, synthetic=made.values, real=held.values),
     }

@@ -21,7 +21,7 @@ def provenance(
     seconds: float,
 ) -> Mapping[str, Any]:
     """The ``provenance`` of ``scores.json``."""
-    roles = {name: images for name, images in vars(sets).items() if images is not None}
+    roles = sets.roles
     return {
         "sets": {name: _set_facts(images) for name, images in roles.items()},
         "judge": None if judge is None else {"id": judge.id, "sha256": judge.weights_sha256},

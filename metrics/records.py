@@ -62,7 +62,11 @@
 
 ``histogram`` counts distances to the nearest training image: ``edges`` has one number more than
 ``synthetic`` and ``held_out`` have counts, and the last bin also holds all that lies beyond it;
-``limit`` is the distance below which the closest 1 % of held-out images lie.
+``limit`` is the largest distance of the closest 1 % of held-out patients, at least of one patient.
+The ``details`` of ``share_closer`` hold it too, with ``rank`` (how many patients that is),
+``patients``, ``expected`` (the share of an honest generator), the one-sided ``p`` of more, and
+``at_most``, the upper end of the interval, also where its lower end is withheld: see
+``metrics.share_closer``.
 
     spread    {"value", "se", "ci", "delta", "delta_se", "delta_ci", "note"}, delta against ``real``
 
@@ -123,6 +127,7 @@ class Floor:
 class Record:
     """One number and everything needed to compare it with another one.
 
+    Both N are null where a file of statistics does not say them.
     ``details`` holds what belongs to one metric alone: a p-value, a cross-check, pairs.
     ``fingerprint`` is a hash of all that must be equal to compare it (``metrics.protocol``).
     ``without`` is that of ``Estimate``.
@@ -131,8 +136,8 @@ class Record:
     value: float | None
     se: float | None
     ci: Interval | None
-    n_real: int
-    n_synthetic: int
+    n_real: int | None
+    n_synthetic: int | None
     estimator: str
     seed: int
     higher_is_better: bool | None

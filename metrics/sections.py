@@ -17,6 +17,7 @@ from metrics.nearest_neighbour import nearest_neighbour_auc
 from metrics.reconstruction import reconstruction_psnr
 from metrics.records import Estimate, Record
 from metrics.sets import Sets, Work
+from metrics.share_closer import ShareCloser
 from metrics.utility import downstream_utility
 from synth.config.schema import ModelSection
 from synth.errors import SynthError
@@ -34,7 +35,7 @@ _PIXELS = 32  # side at which images are compared for copies
 def memorization_section(sets: Sets, work: Work) -> dict[str, Any] | None:
     """Whether synthetic images lie closer to training images than held-out ones do."""
     if sets.train is None or len(sets.train) < 2:
-        work.skip("memorization", "no training images to look for copies of")
+        work.skip("memorization", sets.untrained or "copies are looked for from two images on")
         return None
     work.progress.stage("memorization")
     extractor = PixelExtractor(_PIXELS)
@@ -47,23 +48,38 @@ def memorization_section(sets: Sets, work: Work) -> dict[str, Any] | None:
         synthetic=synthetic,
         held_out_groups=sets.real.groups,
         synthetic_groups=sets.synthetic.groups,
-        resamples=work.settings.bootstrap,
-        seed=work.settings.seed,
     )
     facts = facts_of(extractor)
     return {
         "auc": _record(
             found.auc, sets, facts, work, "chance that a synthetic image lies closer to training"
         ),
-        "share_closer": _record(
-            found.share_closer, sets, facts, work, "share closer than the closest 1 % of held-out"
-        ),
+        "share_closer": _share_closer(found.closer, sets, facts, work),
         "nn_auc": _nearer_to_training(train, held_out, synthetic, sets, facts, work),
         "by_finding": _copies_by_finding(found, sets),
         "quantiles": found.quantiles(),
         "histogram": found.histogram(),
         "n_train": len(sets.train),
         "pairs": _pairs(found, sets.train, sets.synthetic),
+    }
+
+
+def _share_closer(
+    found: ShareCloser, sets: Sets, facts: ExtractorFacts, work: Work
+) -> dict[str, Any]:
+    """The share with what it takes to read it: p, what is expected, and how the limit was set."""
+    of = f"the closest {found.rank}" if found.rank > 1 else "the closest"
+    meaning = f"share closer to training than {of} of {found.patients} unseen patients"
+    record = _record(found.estimate, sets, facts, work, meaning)
+    return record | {
+        "details": {
+            "p": found.p,
+            "expected": found.expected,
+            "at_most": found.at_most,
+            "limit": found.limit,
+            "rank": found.rank,
+            "patients": found.patients,
+        }
     }
 
 
@@ -123,8 +139,7 @@ def utility_section(sets: Sets, judge: Classifier | None, work: Work) -> dict[st
         work.skip("utility", "switched off: metrics.utility is null")
         return None
     if judge is None or sets.train is None:
-        work.skip("utility", "no labelled real training images")
-        return None
+        return None  # ``fit_judge`` has said why
     findings = [
         name
         for name in judge.findings

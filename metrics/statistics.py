@@ -20,7 +20,7 @@ from metrics.meanings import MEANINGS
 from metrics.moments import Moments, frechet_of_moments, load_moments, moments_of
 from metrics.protocol import common_protocol, full_protocol, stamped
 from metrics.records import Missing, Record, Scores
-from metrics.sets import Work
+from metrics.sets import Work, warn_of_refused
 from metrics.verdict import verdict
 from synth.errors import SynthError, UsageError
 from synth.extractors.base import Extractor
@@ -80,6 +80,7 @@ def moments_from(
             fix="Name it with --extractor, or save both sides with `synth evaluate features`.",
         )
     images = open_images(path, size, reading=choices.reading)
+    warn_of_refused(images, work)
     features = features_of(extractor, images, store=choices.store, progress=work.progress)
     return moments_of(features.values, extractor=extractor.id)
 
@@ -167,15 +168,15 @@ def _record(one: Moments, two: Moments, extractor: Extractor | None, work: Work)
     unknown = [side for side, m in (("real", one), ("synthetic", two)) if m.n == 0]
     note = "interval and floor withheld: they need rows"
     if unknown:
-        note += f"; n of {' and '.join(unknown)} is not known (0), so neither is the bias"
+        note += f"; n of {' and '.join(unknown)} is not known, so neither is the bias"
     elif min(one.n, two.n) <= len(one.mean):
         note += "; fewer images than dimensions: the value is mostly bias"
     return Record(
         value=frechet_of_moments(real=one, synthetic=two),
         se=None,
         ci=None,
-        n_real=one.n,
-        n_synthetic=two.n,
+        n_real=one.n or None,
+        n_synthetic=two.n or None,
         estimator="plug-in value of saved statistics, biased upwards",
         seed=work.settings.seed,
         higher_is_better=False,
