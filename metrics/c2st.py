@@ -14,8 +14,19 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 from scipy.spatial.distance import cdist
 
-from metrics.arrays import Floats, Groups, at_most, block_count, blocks, group_names, matrix_pair
-from metrics.records import Estimate, Record, recorded
+from metrics.arrays import (
+    Floats,
+    Groups,
+    Matrix,
+    at_most,
+    block_count,
+    blocks,
+    group_names,
+    matrix_pair,
+    picked,
+)
+from metrics.floor import floor_rows
+from metrics.records import Estimate, Floor, Record, recorded
 from synth.errors import SynthError, UsageError
 from synth.seeding import numpy_rng
 
@@ -44,11 +55,12 @@ def c2st(
             synthetic among the five nearest training rows).
         real_groups: the patient of each real row; a patient is never on both sides of a fold.
         synthetic_groups: the same for synthetic rows.
-        permutations: refits behind the p-value.
+        permutations: refits behind the p-value; 0 leaves it out.
         seed: of folds and permutations.
 
     Returns:
-        ``details`` holds ``p``; ``se`` is the spread under exchanged labels.
+        ``details`` holds ``p`` and ``null_se``, the spread under exchanged labels. That is no
+        standard error of the value, whose own is not known: ``se`` is None.
 
     Raises:
         SynthError: fewer than ten rows or five patients a side.
@@ -56,17 +68,11 @@ def c2st(
     one, two = matrix_pair(real, synthetic, least=2 * _FOLDS)
     one, left = at_most(_MOST, one, real_groups, seed=seed, side="real")
     two, right = at_most(_MOST, two, synthetic_groups, seed=seed, side="synthetic")
-    fewest = min(
-        block_count(len(one), left, most=_FOLDS), block_count(len(two), right, most=_FOLDS)
-    )
-    if fewest < _FOLDS:
-        raise SynthError("too few patients for five folds", where="c2st", got=fewest)
-    fold = np.concatenate(
-        [
-            blocks(len(one), left, number=_FOLDS, seed=seed, side="real"),
-            blocks(len(two), right, number=_FOLDS, seed=seed, side="synthetic"),
-        ]
-    )
+    fold = _folds(one, two, left, right, seed)
+    if fold is None:
+        raise SynthError(
+            "too few patients for five folds", where="c2st", expected="five a side at least"
+        )
     made = np.arange(len(fold)) >= len(one)
     names = [f"r{name}" for name in group_names(len(one), left, side="real")]
     names += [f"s{name}" for name in group_names(len(two), right, side="synthetic")]
@@ -74,22 +80,58 @@ def c2st(
     rows = np.vstack([one, two]).astype(np.float64, copy=False)
     areas = _areas(rows, fold, labels.astype(np.float64), classifier)
     value, null = float(areas[0]), areas[1:]
-    p = float((1 + (null >= value).sum()) / (1 + len(null)))
-    se = float(null.std(ddof=1)) if len(null) > 1 else None
+    p = float((1 + (null >= value).sum()) / (1 + len(null))) if permutations else None
+    spread = float(null.std(ddof=1)) if len(null) > 1 else None
     how = f"{classifier} classifier, mean AUROC of {_FOLDS} folds"
     note = (
         "interval withheld: folds share their training rows, read p; 0.5 is expected for equal "
-        "distributions, of which the standard error is"
+        "distributions"
     )
     return recorded(
-        Estimate(value, se, None, how, note),
+        Estimate(value, None, None, how, note),
         n_real=len(one),
         n_synthetic=len(two),
         seed=seed,
         higher_is_better=False,
         meaning="how well a classifier tells synthetic from real; 0.5 is not at all",
-        details={"p": p, "permutations": permutations},
+        floor=_floor(one, two, left, classifier, right, seed),
+        details={"p": p, "null_se": spread, "permutations": permutations},
     )
+
+
+def _folds(
+    one: Matrix, two: Matrix, left: Groups, right: Groups, seed: int
+) -> NDArray[np.intp] | None:
+    """The fold of each row, patients kept whole; None where a side has too few of them."""
+    sides = ((one, left, "real"), (two, right, "synthetic"))
+    if min(block_count(len(rows), names, most=_FOLDS) for rows, names, _ in sides) < _FOLDS:
+        return None
+    return np.concatenate(
+        [
+            blocks(len(rows), names, number=_FOLDS, seed=seed, side=side)
+            for rows, names, side in sides
+        ]
+    )
+
+
+def _floor(
+    one: Matrix, two: Matrix, groups: Groups, classifier: str, other: Groups, seed: int
+) -> Floor | None:
+    """How well two real halves that share no patient are told apart."""
+    rows = floor_rows(len(one), len(two), groups, seed=seed)
+    if rows is None:
+        return None
+    first, second, made = rows
+    sides = ((one[second], picked(groups, second)), (two[made], picked(other, made)))
+    values = []
+    for side, names in sides:
+        fold = _folds(one[first], side, picked(groups, first), names, seed)
+        if fold is None:
+            return None
+        is_second = np.arange(len(fold)) >= len(first)
+        both = np.vstack([one[first], side]).astype(np.float64, copy=False)
+        values.append(float(_areas(both, fold, is_second[None].astype(np.float64), classifier)[0]))
+    return Floor(values[0], len(first), values[1])
 
 
 def _exchanged(

@@ -147,7 +147,7 @@ def _record_rows(
         if not isinstance(one, Mapping) or not isinstance(two, Mapping):
             continue
         if _widths(one) != _widths(two):
-            skipped.append(f"{name}: the kernels' widths follow the images and differ")
+            skipped.append(f"{name}: the widths of the kernels differ")
             continue
         if _mismatches(one) != _mismatches(two):
             skipped.append(f"{name}: mismatched texts were drawn from other images")

@@ -40,11 +40,13 @@ def data_copying(
         synthetic: [m, d] features of synthetic images.
         cells: k of k-means.
         heldout_groups: the patient of each held-out row; patients are exchanged whole.
-        permutations: exchanges of held-out and synthetic labels behind the p-value.
+        permutations: exchanges of held-out and synthetic labels behind the p-value; 0 leaves it
+            out.
         seed: of k-means and the permutations.
 
     Returns:
-        ``details`` holds ``p`` and ``null_se``, the spread under exchange.
+        ``details`` holds ``p`` and ``null_se``, the spread under exchange: that of an honest
+        generator, and no standard error of a copier's value. ``se`` is None.
 
     Raises:
         SynthError: too few rows, or no cell with five rows of both kinds.
@@ -71,20 +73,20 @@ def data_copying(
             where="data_copying",
             fix="Use fewer cells.",
         )
-    se = float(null.std(ddof=1)) if len(null) > 1 else None
-    p = float((1 + (null <= value).sum()) / (1 + len(null)))
+    spread = float(null.std(ddof=1)) if len(null) > 1 else None
+    p = float((1 + (null <= value).sum()) / (1 + len(null))) if permutations else None
     note = (
         "interval withheld: the spread of a copier is not known, read p; 0 is expected without "
-        "memorization, and the standard error is that of an honest generator"
+        "memorization"
     )
     return recorded(
-        Estimate(value, se, None, f"C_T over {cells} k-means cells", note),
+        Estimate(value, None, None, f"C_T over {cells} k-means cells", note),
         n_real=len(seen) + len(unseen),
         n_synthetic=len(made),
         seed=seed,
         higher_is_better=None,
         meaning="z-score of distances to training images; far below 0 is copying",
-        details={"p": p, "null_se": se, "cells": cells},
+        details={"p": p, "null_se": spread, "cells": cells},
     )
 
 

@@ -4,6 +4,11 @@ Both runs leave the same blocks of real patients out, so that the difference of 
 values is the jackknife of the difference: what the shared real images add to both cancels, as the
 real-real term of a kernel distance does exactly. Where synthetic images come from one plan in one
 order, their blocks are shared too. Other numbers are compared as if the runs were independent.
+
+A number whose own interval is withheld has none for its difference either, whatever its error. The
+exception are those that come with leave-one-out values, sliced Wasserstein and Vendi: they have no
+fixed true value, but at equal N the bias of both runs is alike, and the interval of the difference
+holds what is expected of it at that N.
 """
 
 from __future__ import annotations
@@ -29,7 +34,7 @@ class Difference:
 
     Attributes:
         value: the difference.
-        ci: 95 % interval; None where a run gives no standard error.
+        ci: 95 % interval; None where a run gives no standard error, or withholds its own.
         p: two-sided, that it is 0; None likewise.
         paired: whether what both runs share was taken out of the error.
     """
@@ -54,10 +59,13 @@ def of_records(metric: str, one: Mapping[str, Any], two: Mapping[str, Any]) -> D
     if not one.get("se") or not two.get("se"):  # a share of 0 or 1 shows no spread: no certainty
         return Difference(value, None, None, paired=False)
     left, right = one.get("without") or (), two.get("without") or ()
-    if len(left) == len(right) >= 3 and metric.split("_")[0] not in _OF_SYNTHETIC:
+    leaves_out = len(left) == len(right) >= 3 and metric.split("_")[0] not in _OF_SYNTHETIC
+    if leaves_out:
         gaps = np.asarray(right, dtype=np.float64) - np.asarray(left, dtype=np.float64)
         se = jackknife(value, gaps, bias_reduced=False).se or 0.0
         return _difference(value, se, degrees=len(gaps) - 1, paired=True)
+    if any("ci" in record and record["ci"] is None for record in (one, two)):
+        return Difference(value, None, None, paired=False)
     return _difference(value, hypot(one["se"], two["se"]), degrees=None, paired=False)
 
 

@@ -10,6 +10,7 @@ from metrics import frechet, kernel
 from metrics.arrays import Groups, Matrix, equal_sizes, matrix_pair
 from metrics.extrapolate import frechet_extrapolated
 from metrics.floor import real_floor, real_floors
+from metrics.frechet_floor import frechet_floor
 from metrics.meanings import MEANINGS
 from metrics.prdc import expected_coverage, prdc_estimates
 from metrics.prdc import prdc as prdc_shares
@@ -72,7 +73,14 @@ def frechet_distance(
         seed=seed,
         higher_is_better=False,
         meaning=MEANINGS["fd"],
-        floor=real_floor(_plain_frechet, one, two, real_groups, seed=seed),
+        floor=frechet_floor(
+            one,
+            two,
+            real_groups=real_groups,
+            synthetic_groups=synthetic_groups,
+            reduced=found.estimator != frechet.PLUG_IN,
+            seed=seed,
+        ),
         details=details,
     )
 
@@ -87,11 +95,7 @@ def _plug_in(one: Matrix, two: Matrix, allow_rank_deficient: bool) -> Estimate:
         )
     value = frechet.frechet_distance(real=one, synthetic=two)
     why = "interval withheld: resampling does not undo the bias of the plug-in value"
-    return Estimate(value, None, None, "plug-in value, biased upwards", why)
-
-
-def _plain_frechet(one: Matrix, two: Matrix) -> float:
-    return frechet.frechet_distance(real=one, synthetic=two)
+    return Estimate(value, None, None, frechet.PLUG_IN, why)
 
 
 def _extrapolated(one: Matrix, two: Matrix, seed: int) -> float | None:

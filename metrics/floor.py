@@ -47,15 +47,35 @@ def real_floors(
     seed: int,
 ) -> dict[str, Floor]:
     """The same for a measure of several metrics at once, by their names."""
-    first, second = halves(len(real), groups, seed=seed)
-    size = min(len(first), len(synthetic))
-    if size < _LEAST:
+    rows = floor_rows(len(real), len(synthetic), groups, seed=seed)
+    if rows is None:
         return {}
-    rows = numpy_rng("metrics", "floor", seed).permutation(len(synthetic))[:size]
-    first, second = first[:size], second[:size]
+    first, second, made = rows
     try:
         values = measure(real[first], real[second])
-        same = measure(real[first], synthetic[np.sort(rows)])
+        same = measure(real[first], synthetic[made])
     except SynthError:  # too few rows for this metric: no floor, the number stands
         return {}
-    return {name: Floor(value, size, same[name]) for name, value in values.items()}
+    return {name: Floor(value, len(first), same[name]) for name, value in values.items()}
+
+
+def floor_rows(
+    count: int, synthetic: int, groups: Groups, *, seed: int
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]] | None:
+    """Rows of two real halves that share no patient, and of as many synthetic images.
+
+    Args:
+        count: real rows.
+        synthetic: synthetic rows.
+        groups: the patient of each real row.
+        seed: of the halves and of the synthetic rows beside them.
+
+    Returns:
+        Three times as many rows; None where a half would hold fewer than ten.
+    """
+    first, second = halves(count, groups, seed=seed)
+    size = min(len(first), synthetic)
+    if size < _LEAST:
+        return None
+    rows = numpy_rng("metrics", "floor", seed).permutation(synthetic)[:size]
+    return first[:size], second[:size], np.sort(rows)

@@ -33,8 +33,9 @@ _NEGATIVE = 1e-8  # relative size of a negative eigenvalue that is more than rou
 # Bound on the relative error of the trace term up to which eigenvalues will do. It takes every
 # error for the largest and of one sign: what is lost was below 1e-12 on spectra that reach it.
 _DIGITS = 1e-7
-_BLOCKS = 10
-_LEAST_BLOCKS = 5  # fewer leave a Student t interval with next to no degrees of freedom
+BLOCKS = 10
+PLUG_IN = "plug-in value, biased upwards"
+LEAST_BLOCKS = 5  # fewer leave a Student t interval with next to no degrees of freedom
 
 
 def frechet_distance(*, real: ArrayLike, synthetic: ArrayLike) -> float:
@@ -152,27 +153,28 @@ def frechet_estimate(
             fix="Read the kernel distance, which has no bias at any N.",
         )
     number = min(
-        block_count(len(one), real_groups, most=_BLOCKS),
-        block_count(len(two), synthetic_groups, most=_BLOCKS),
+        block_count(len(one), real_groups, most=BLOCKS),
+        block_count(len(two), synthetic_groups, most=BLOCKS),
     )
-    if number < _LEAST_BLOCKS:
+    if number < LEAST_BLOCKS:
         return Estimate(
             frechet_distance(real=one, synthetic=two),
             None,
             None,
-            "plug-in value, biased upwards",
-            f"interval withheld: fewer than {_LEAST_BLOCKS} patients",
+            PLUG_IN,
+            f"interval withheld: fewer than {LEAST_BLOCKS} patients",
         )
-    estimate = _jackknifed(one, two, real_groups, synthetic_groups, number, seed)
+    estimate = bias_reduced(one, two, real_groups, synthetic_groups, number, seed)
     reason = _why_withheld(one, real_groups, size, seed)
     if not reason:
         return estimate
     return Estimate(estimate.value, None, None, estimate.estimator, reason)
 
 
-def _jackknifed(
+def bias_reduced(
     one: Matrix, two: Matrix, groups: Groups, other_groups: Groups, number: int, seed: int
 ) -> Estimate:
+    """The distance by a jackknife of ``number`` blocks of both sides, without any check."""
     left = blocks(len(one), groups, number=number, seed=seed, side="real")
     right = blocks(len(two), other_groups, number=number, seed=seed, side="synthetic")
     full = frechet_distance(real=one, synthetic=two)
@@ -195,11 +197,11 @@ def _why_withheld(real: Matrix, groups: Groups, size: int, seed: int) -> str:
         return "interval withheld: too few real images for the real-vs-real control"
     one, two = picked(groups, first), picked(groups, second)
     number = min(
-        block_count(len(first), one, most=_BLOCKS), block_count(len(second), two, most=_BLOCKS)
+        block_count(len(first), one, most=BLOCKS), block_count(len(second), two, most=BLOCKS)
     )
-    if number < _LEAST_BLOCKS:
+    if number < LEAST_BLOCKS:
         return "interval withheld: too few real patients for the real-vs-real control"
-    control = _jackknifed(real[first], real[second], one, two, number, seed)
+    control = bias_reduced(real[first], real[second], one, two, number, seed)
     low, high = control.ci or (0.0, 0.0)
     if low <= 0.0 <= high:
         return ""

@@ -1,13 +1,15 @@
 """Scores of one group of images, a finding or a subgroup, with tests that hold at small N.
 
 Kernel distance is the primary number: unbiased at any N. The permutation p-value takes one image
-of each patient, so that the sides are exchangeable, and is exact. Shares of neighbours depend on N
+of each patient, so that the sides are exchangeable, under kernels as wide as both sets say, which
+no exchange alters: it is exact. The distance beside it is taken at the widths of the real images,
+so that two runs compare. Shares of neighbours depend on N
 and need more images. Below the stated least numbers a score is withheld, with the reason.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -35,6 +37,19 @@ _DRAWS, _MOST_DRAWS = 999, 9999
 _SHARES = ("precision", "recall", "coverage")
 
 
+@dataclass(frozen=True)
+class Widths:
+    """Of the kernels, the same for every group.
+
+    Attributes:
+        real: from the real images alone, for the distance.
+        both: from both sets, for the test.
+    """
+
+    real: tuple[float, ...]
+    both: tuple[float, ...]
+
+
 def scores_of_groups(
     groups: list[Group], sides: Sides, *, what: str
 ) -> tuple[dict[str, GroupScores], list[Missing]]:
@@ -59,7 +74,10 @@ def scores_of_groups(
     if not kept:
         return {}, missing
     try:
-        widths = kernel_widths(real.values, synthetic.values, seed=seed)
+        widths = Widths(
+            kernel_widths(real.values, seed=seed),
+            kernel_widths(np.concatenate([real.values, synthetic.values]), seed=seed),
+        )
     except SynthError as error:
         return {}, [*missing, Missing(what, str(error))]
     # Holm multiplies the smallest p by the number of groups: enough draws to stay far below 5 %.
@@ -96,7 +114,7 @@ def _of(record: Record, facts: ExtractorFacts) -> Record:
 def _scores(
     real: Features,
     synthetic: Features,
-    widths: tuple[float, ...],
+    widths: Widths,
     draws: int,
     *,
     k: int,
@@ -149,16 +167,19 @@ def _vendi(sides: dict[str, Any]) -> Record:
     return vendi_score(**{name: value for name, value in sides.items() if name != "real_groups"})
 
 
-def _test(
-    real: Features, synthetic: Features, widths: tuple[float, ...], draws: int, seed: int
-) -> Record:
+def _test(real: Features, synthetic: Features, widths: Widths, draws: int, seed: int) -> Record:
     """RBF-MMD and its permutation p, on one image a patient."""
     one = _one_a_patient(real, seed, "real")
     two = _one_a_patient(synthetic, seed, "synthetic")
     record = mmd_rbf(
-        real=_double(one), synthetic=_double(two), bandwidths=widths, permutations=draws, seed=seed
+        real=_double(one),
+        synthetic=_double(two),
+        bandwidths=widths.real,
+        test_bandwidths=widths.both,
+        permutations=draws,
+        seed=seed,
     )
-    return replace(record, estimator=f"{record.estimator}; one image a patient")
+    return replace(record, estimator=f"{record.estimator}: all real images'; one image a patient")
 
 
 def _with_nearest(
@@ -188,22 +209,18 @@ def _one_a_patient(features: Features, seed: int, side: str) -> Features:
     return features.take(np.sort(order[:_MOST]))
 
 
-def kernel_widths(
-    real: NDArray[np.floating], synthetic: NDArray[np.floating], *, seed: int
-) -> tuple[float, ...]:
+def kernel_widths(rows: NDArray[np.floating], *, seed: int) -> tuple[float, ...]:
     """Widths of the Gaussian kernels, one set for all groups: the median distance × {½, 1, 2}.
 
     Args:
-        real: [n, d] features of all real images.
-        synthetic: [m, d] of all synthetic images.
+        rows: [n, d] features of all images.
         seed: of the subsample.
 
     Raises:
         SynthError: more than half of all pairs of images are equal.
     """
-    pooled = np.concatenate([real, synthetic]).astype(np.float64)
-    rows = numpy_rng("metrics", "kernel-widths", seed).permutation(len(pooled))[:_SCALE_ROWS]
-    kept = pooled[rows]
+    order = numpy_rng("metrics", "kernel-widths", seed).permutation(len(rows))
+    kept = rows[order[:_SCALE_ROWS]].astype(np.float64)
     squared = np.concatenate([part for _, part in centred_tiles(kept, kept)])
     median = float(np.sqrt(np.median(squared[np.triu_indices(len(squared), k=1)])))
     if median == 0.0:

@@ -27,7 +27,10 @@ from metrics.verdict import verdict
 from synth.manifest import write_bytes, write_json
 
 _NOT_TABLES = ("verdict", "protocol", "provenance", "not_computed", "warnings", "schema_version")
-_RECORDS = ("", "value", "95 % interval", "floor (real against real)", "N real / synthetic", "note")
+_RECORDS = (
+    *("", "value", "95 % interval", "at floor's N", "floor (real against real)"),
+    *("N real / synthetic", "note"),
+)
 _AREAS = ("", "AUROC", "95 % interval", "on real images", "gain", "95 % interval of the gain")
 _SPREADS = ("", "value", "95 % interval", "gain", "95 % interval of the gain", "note")
 _WORST = ("image", "why it is here", "finding", "score", "limit", "other image")
@@ -96,7 +99,8 @@ def _record_row(path: str, record: Scores) -> list[str]:
     mark = f"{number(floor.get('value'))} (N {count(floor.get('n'))})" if floor else NONE
     sizes = f"{count(record.get('n_real'))} / {count(record.get('n_synthetic'))}"
     value, ends = number(record.get("value")), interval(record.get("ci"))
-    return [path, value, ends, mark, sizes, str(record.get("note") or "")]
+    same = number(floor.get("synthetic_at_same_n"))  # what the floor is to be read against
+    return [path, value, ends, same, mark, sizes, str(record.get("note") or "")]
 
 
 def _area_row(path: str, row: Scores) -> list[str]:

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from metrics.arrays import Floats
 from metrics.intervals import jackknife
-from metrics.records import Estimate, Record, recorded
+from metrics.records import Estimate, Floor, Record, recorded
 from synth.errors import SynthError
 from synth.seeding import numpy_rng
 
@@ -43,7 +43,8 @@ def ms_ssim_diversity(
 
     Returns:
         ``details`` holds ``real`` and ``difference`` (synthetic minus real), where real images are
-        given, and ``scales``: 5 from 176 pixels on, fewer in smaller images.
+        given (then ``floor`` is their value; pairs of one label do not depend on N), and
+        ``scales``: 5 from 176 pixels on, fewer in smaller images.
 
     Raises:
         SynthError: images out of range or too small, or no label with two images.
@@ -51,7 +52,7 @@ def ms_ssim_diversity(
     made = _images("synthetic", synthetic)
     found = _estimate(made, labels, pairs, seed, "synthetic")
     details: dict[str, float | None] = {"scales": _scales(made)}
-    count = 0
+    count, floor = 0, None
     if real is not None:
         kept = _images("real", real)
         if kept.shape[1:] != made.shape[1:]:
@@ -60,6 +61,7 @@ def ms_ssim_diversity(
             )
         reference = _estimate(kept, real_labels, pairs, seed, "real")
         count = len(kept)
+        floor = Floor(reference.value, count, found.value)
         details |= {"real": reference.value, "difference": found.value - reference.value}
         if found.se is not None and reference.se is not None:
             details["difference_se"] = float(np.hypot(found.se, reference.se))
@@ -70,6 +72,7 @@ def ms_ssim_diversity(
         seed=seed,
         higher_is_better=False,
         meaning="how alike two synthetic images of one label are; compare with real ones",
+        floor=floor,
         details=details,
     )
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from metrics.arrays import Floats, Groups, block_count, blocks, group_names
 from metrics.intervals import jackknife, wilson
-from metrics.records import Estimate, Record, recorded
+from metrics.records import Estimate, Floor, Record, recorded
 from metrics.squared import centred_tiles
 from synth.errors import SynthError
 
@@ -63,6 +63,7 @@ def nearest_share(
         seed=seed,
         higher_is_better=True,
         meaning="share of synthetic images whose nearest real image belongs to the same group",
+        floor=Floor(float(itself.mean()), len(itself)),
         details={"chance": float(inside.mean()), "real": float(itself.mean())},
     )
 

@@ -109,13 +109,15 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Floor:
-    """What real data scores against real data: no synthetic set should be expected to do better.
+    """What real data scores in the place of synthetic: none should be expected to do better.
 
     Attributes:
-        value: the metric between two halves of the real reference that share no patient.
+        value: the metric between two halves of the real reference that share no patient; where
+            training images are involved, of one half of the unseen images in place of the synthetic
+            ones, beside the other half; of a metric of one set, that of the real set.
         n: images in each half.
-        synthetic_at_same_n: the metric of ``n`` synthetic images against one real half, to compare
-            with ``value`` at equal N.
+        synthetic_at_same_n: the metric of ``n`` synthetic images in the same place, by the same
+            estimator: this is what ``value`` is to be read against. None where N does not matter.
     """
 
     value: float

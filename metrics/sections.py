@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from metrics.copies_by_finding import copies_by_finding
-from metrics.distances import ExtractorFacts, of_extractor
+from metrics.distances import ExtractorFacts, Features, of_extractor
 from metrics.extract import facts_of, features_of
+from metrics.held_out_floor import memorization_floors
 from metrics.ingest import ImageSet
 from metrics.memorization import Memorization, memorization
 from metrics.nearest_neighbour import nearest_neighbour_auc
 from metrics.reconstruction import reconstruction_psnr
-from metrics.records import Estimate, Record
+from metrics.records import Estimate, Floor, Record
 from metrics.sets import Sets, Work
 from metrics.share_closer import ShareCloser
 from metrics.utility import downstream_utility
@@ -30,6 +31,7 @@ from synth.provenance import versions
 GALLERY = 8  # closest pairs kept
 _REBUILT = 128  # images through the autoencoder; more would hardly narrow the interval
 _PIXELS = 32  # side at which images are compared for copies
+_NEARER = "chance that a synthetic image lies closer to training"
 
 
 def memorization_section(sets: Sets, work: Work) -> dict[str, Any] | None:
@@ -40,22 +42,26 @@ def memorization_section(sets: Sets, work: Work) -> dict[str, Any] | None:
     work.progress.stage("memorization")
     extractor = PixelExtractor(_PIXELS)
     train, held_out, synthetic = (
-        features_of(extractor, images).values for images in (sets.train, sets.real, sets.synthetic)
+        features_of(extractor, images) for images in (sets.train, sets.real, sets.synthetic)
     )
     found = memorization(
-        train=train,
-        held_out=held_out,
-        synthetic=synthetic,
+        train=train.values,
+        held_out=held_out.values,
+        synthetic=synthetic.values,
         held_out_groups=sets.real.groups,
         synthetic_groups=sets.synthetic.groups,
     )
     facts = facts_of(extractor)
+    floors = memorization_floors(
+        train=train, held_out=held_out, synthetic=synthetic, seed=work.settings.seed
+    )
+    auc_floor = floors.get("auc")
     return {
-        "auc": _record(
-            found.auc, sets, facts, work, "chance that a synthetic image lies closer to training"
+        "auc": _record(found.auc, sets, facts, work, _NEARER, auc_floor),
+        "share_closer": _share_closer(found.closer, sets, facts, work, floors.get("share_closer")),
+        "nn_auc": _nearer_to_training(
+            train, held_out, synthetic, floors.get("nn_auc"), facts, work
         ),
-        "share_closer": _share_closer(found.closer, sets, facts, work),
-        "nn_auc": _nearer_to_training(train, held_out, synthetic, sets, facts, work),
         "by_finding": _copies_by_finding(found, sets),
         "quantiles": found.quantiles(),
         "histogram": found.histogram(),
@@ -65,12 +71,12 @@ def memorization_section(sets: Sets, work: Work) -> dict[str, Any] | None:
 
 
 def _share_closer(
-    found: ShareCloser, sets: Sets, facts: ExtractorFacts, work: Work
+    found: ShareCloser, sets: Sets, facts: ExtractorFacts, work: Work, floor: Floor | None
 ) -> dict[str, Any]:
     """The share with what it takes to read it: p, what is expected, and how the limit was set."""
     of = f"the closest {found.rank}" if found.rank > 1 else "the closest"
     meaning = f"share closer to training than {of} of {found.patients} unseen patients"
-    record = _record(found.estimate, sets, facts, work, meaning)
+    record = _record(found.estimate, sets, facts, work, meaning, floor)
     return record | {
         "details": {
             "p": found.p,
@@ -98,24 +104,24 @@ def _copies_by_finding(found: Memorization, sets: Sets) -> dict[str, Any]:
 
 
 def _nearer_to_training(
-    train: NDArray[np.floating],
-    held_out: NDArray[np.floating],
-    synthetic: NDArray[np.floating],
-    sets: Sets,
+    train: Features,
+    held_out: Features,
+    synthetic: Features,
+    floor: Floor | None,
     facts: ExtractorFacts,
     work: Work,
 ) -> dict[str, Any]:
     """Copies lie near training images alone; very typical images lie near unseen ones as well."""
     record = nearest_neighbour_auc(
-        train=train,
-        heldout=held_out,
-        synthetic=synthetic,
-        train_groups=None if sets.train is None else sets.train.groups,
-        heldout_groups=sets.real.groups,
+        train=train.values,
+        heldout=held_out.values,
+        synthetic=synthetic.values,
+        train_groups=train.groups,
+        heldout_groups=held_out.groups,
         permutations=0,
         seed=work.settings.seed,
     )
-    return of_extractor(record, facts).to_json()
+    return replace(of_extractor(record, facts), floor=floor).to_json()
 
 
 def _pairs(found: Memorization, train: ImageSet, made: ImageSet) -> list[dict[str, Any]]:
@@ -193,7 +199,12 @@ def reconstruction_section(weights: str | None, sets: Sets, work: Work) -> dict[
 
 
 def _record(
-    estimate: Estimate, sets: Sets, facts: ExtractorFacts, work: Work, meaning: str
+    estimate: Estimate,
+    sets: Sets,
+    facts: ExtractorFacts,
+    work: Work,
+    meaning: str,
+    floor: Floor | None = None,
 ) -> dict[str, Any]:
     return Record(
         value=estimate.value,
@@ -208,6 +219,7 @@ def _record(
         extractor=facts.id,
         extractor_sha256=facts.sha256,
         preprocessing=facts.preprocessing,
+        floor=floor,
         note=estimate.note,
         versions=versions(),
     ).to_json()

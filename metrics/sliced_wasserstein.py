@@ -54,15 +54,16 @@ def sliced_wasserstein(
         block_count(len(one), real_groups, most=_BLOCKS),
         block_count(len(two), synthetic_groups, most=_BLOCKS),
     )
-    se = None
+    se, left_out = None, tuple[float, ...]()
     if number >= 5:
         left = blocks(len(one), real_groups, number=number, seed=seed, side="real")
         right = blocks(len(two), synthetic_groups, number=number, seed=seed, side="synthetic")
         without = [_along(one[left != b], two[right != b], lines) for b in range(number)]
-        se = jackknife(value, np.array(without), bias_reduced=False).se
+        found = jackknife(value, np.array(without), bias_reduced=False)
+        se, left_out = found.se, found.without
     note = "interval withheld: the value is biased upwards; read it beside its floor"
     return recorded(
-        Estimate(value, se, None, f"plug-in over {projections} directions", note),
+        Estimate(value, se, None, f"plug-in over {projections} directions", note, left_out),
         n_real=len(one),
         n_synthetic=len(two),
         seed=seed,

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from metrics.arrays import Floats, Groups, block_count, blocks, equal_sizes, feature_pair, features
 from metrics.intervals import jackknife
-from metrics.records import Estimate, Record, recorded
+from metrics.records import Estimate, Floor, Record, recorded
 from synth.errors import SynthError
 
 _BLOCKS = 10
@@ -37,7 +37,8 @@ def vendi_score(
         seed: of the subsample and the jackknife's blocks.
 
     Returns:
-        ``details`` holds ``real`` (the real set's score at the same N) and ``ratio``.
+        ``details`` holds ``real`` (the real set's score at the same N) and ``ratio``; ``floor`` is
+        that real score: what there is to reach.
 
     Raises:
         SynthError: a row of zeros, which has no direction, or q not positive.
@@ -54,19 +55,21 @@ def vendi_score(
     if real is not None:
         details["ratio"] = value / details["real"]
     number = block_count(len(made), synthetic_groups, most=_BLOCKS)
-    se = None
+    se, left_out = None, tuple[float, ...]()
     if number >= 3:
         block = blocks(len(made), synthetic_groups, number=number, seed=seed, side="synthetic")
         without = [vendi_of_rows(made[block != which], q=q) for which in range(number)]
-        se = jackknife(value, np.array(without), bias_reduced=False).se
+        found = jackknife(value, np.array(without), bias_reduced=False)
+        se, left_out = found.se, found.without
     note = "interval withheld: the score grows with N, so that it has no fixed true value"
     return recorded(
-        Estimate(value, se, None, "cosine kernel, eigenvalues of its Gram matrix", note),
+        Estimate(value, se, None, "cosine kernel, eigenvalues of its Gram matrix", note, left_out),
         n_real=count,
         n_synthetic=len(made),
         seed=seed,
         higher_is_better=True,
         meaning="effective number of different images",
+        floor=None if real is None else Floor(details["real"], len(made), value),
         details=details,
     )
 

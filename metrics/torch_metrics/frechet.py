@@ -11,6 +11,7 @@ from torchmetrics import Metric
 
 from metrics.frechet import frechet_from_moments
 from metrics.torch_metrics import chan
+from metrics.torch_metrics.alone import Extracted, value_of
 from synth.errors import SynthError
 
 
@@ -44,12 +45,38 @@ class FrechetDistance(Metric):  # type: ignore[misc]  # torchmetrics is not foll
         self.add_state("real", chan.empty(dim), dist_reduce_fx=chan.reduced)
         self.add_state("synthetic", chan.empty(dim), dist_reduce_fx=chan.reduced)
 
-    def update(self, images: Tensor, real: bool) -> None:
+    def update(self, images: Tensor | Extracted, real: bool) -> None:
         """Take in images, or features [b, dim], of one side.
 
         Raises:
             SynthError: features of another dimension, or not finite.
         """
+        state = chan.of_rows(self._features(images))
+        if real:
+            self.real = chan.merged(self.real, state)
+        else:
+            self.synthetic = chan.merged(self.synthetic, state)
+
+    def forward(self, images: Tensor, real: bool) -> Any:
+        """Take in a batch as ``update`` does.
+
+        Returns:
+            The distance of this batch to the real side, of this process, where ``reset_real`` is
+            False; else None: a batch of one side is compared with nothing.
+        """
+        features = self._features(images)
+        self.update(Extracted(features), real=real)
+        nothing = chan.empty(self.dim).to(self.device)
+        states = {"real": nothing, "synthetic": nothing}
+        states["real" if real else "synthetic"] = chan.of_rows(features)
+        if not self.reset_real:
+            states["real"] = self.real
+        self._forward_cache = value_of(self, states)  # where Lightning's logger looks
+        return self._forward_cache
+
+    def _features(self, images: Tensor | Extracted) -> Tensor:
+        if isinstance(images, Extracted):
+            return images.features
         features = images if self.extractor is None else self.extractor(images)
         if features.ndim != 2 or features.shape[1] != self.dim:
             raise SynthError(
@@ -60,10 +87,7 @@ class FrechetDistance(Metric):  # type: ignore[misc]  # torchmetrics is not foll
             )
         if not torch.isfinite(features).all():
             raise SynthError("features hold NaN or infinite values", where="FrechetDistance")
-        if real:
-            self.real = chan.merged(self.real, chan.of_rows(features))
-        else:
-            self.synthetic = chan.merged(self.synthetic, chan.of_rows(features))
+        return features
 
     def compute(self) -> Tensor:
         """The distance, a float64 scalar.

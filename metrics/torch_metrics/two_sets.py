@@ -15,6 +15,7 @@ from torchmetrics.utilities.data import dim_zero_cat
 
 import metrics
 from metrics.records import Record
+from metrics.torch_metrics.alone import value_of
 from synth.errors import SynthError, UsageError
 
 
@@ -56,17 +57,28 @@ class FeatureMetric(Metric):  # type: ignore[misc]  # torchmetrics is not follow
         Raises:
             SynthError: features that are not a matrix, or no such side.
         """
-        name = side
-        if name is None and real is not None:
-            name = "real" if real else "synthetic"
-        if name not in self.sides:
-            raise UsageError(
-                "no such side", where=type(self).__name__, got=name, expected=self.sides
-            )
+        name = self._named(real, side)
         features = images if self.extractor is None else self.extractor(images)
         if features.ndim != 2:
             raise SynthError("features must be a matrix", where=name, got=tuple(features.shape))
         getattr(self, name).append(features.detach().float())
+
+    def forward(self, images: Tensor, real: bool | None = None, side: str | None = None) -> Any:
+        """Take in a batch as ``update`` does.
+
+        Returns:
+            The value of this batch beside the sides in ``keep``, of this process; None where that
+            is none: without kept sides a batch of one side is compared with nothing.
+        """
+        self.update(images, real=real, side=side)
+        name = self._named(real, side)
+        states: dict[str, list[Tensor]] = {
+            one: list(getattr(self, one)) if one in self.keep else [] for one in self.sides
+        }
+        if name not in self.keep:
+            states[name] = getattr(self, name)[-1:]
+        self._forward_cache = value_of(self, states)  # where Lightning's logger looks
+        return self._forward_cache
 
     def record(self) -> Any:
         """The function's record, or its records by name, over everything seen.
@@ -95,6 +107,16 @@ class FeatureMetric(Metric):  # type: ignore[misc]  # torchmetrics is not follow
         super().reset()
         for side, rows in kept.items():
             setattr(self, side, rows)
+
+    def _named(self, real: bool | None, side: str | None) -> str:
+        name = side
+        if name is None and real is not None:
+            name = "real" if real else "synthetic"
+        if name not in self.sides:
+            raise UsageError(
+                "no such side", where=type(self).__name__, got=name, expected=self.sides
+            )
+        return name
 
     def _scalar(self, record: Record) -> Tensor:
         value = float("nan") if record.value is None else record.value

@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.random import RandomState
 from planted_findings import FINDINGS, replaced, sides
 
+from metrics import c2st, data_copying, sliced_wasserstein, vendi_score
 from metrics.chosen import Choices
 from metrics.compare import compare, family
 from metrics.difference import of_aurocs, of_records
@@ -103,6 +105,65 @@ def test_paired_intervals_cover_and_are_narrower() -> None:
     assert paired_width < 0.9 * apart_width
 
 
+@pytest.mark.parametrize("heavy", [False, True], ids=["gaussian", "t5"])
+@pytest.mark.parametrize("name", ["sliced-wasserstein", "vendi"])
+def test_differences_of_numbers_without_a_true_value_cover_what_is_expected(
+    name: str, heavy: bool
+) -> None:
+    """Their own intervals are withheld; of their difference it is the mean over many draws."""
+
+    def rows(stream: RandomState, scale: float, shift: float) -> Any:
+        found = stream.randn(60, 5)
+        if heavy:
+            found *= np.sqrt(5 / stream.chisquare(5, size=(60, 1)))
+        return scale * found + shift
+
+    found = []
+    for seed in range(120):
+        stream = RandomState(seed)
+        real, one, two = rows(stream, 1, 0), rows(stream, 1.3, 0.5), rows(stream, 1, 0.2)
+        if name == "vendi":
+            records = [vendi_score(real=real, synthetic=side) for side in (one, two)]
+        else:
+            records = [
+                sliced_wasserstein(real=real, synthetic=side, projections=10) for side in (one, two)
+            ]
+        assert all(record.ci is None for record in records)
+        found.append(of_records(name, *(record.to_json() for record in records)))
+    truth = np.mean([gap.value for gap in found if gap is not None])
+    held = [gap.ci[0] <= truth <= gap.ci[1] for gap in found if gap is not None and gap.ci]
+    assert len(held) == 120
+    assert np.mean(held) >= 0.9
+    assert all(gap is not None and gap.paired for gap in found)
+
+
+def test_a_spread_under_exchange_is_no_error_of_a_difference() -> None:
+    stream = RandomState(0)
+    real, one, two, train = (stream.randn(60, 3) for _ in range(4))
+    for measure in (
+        lambda made: c2st(real=real, synthetic=made + 0.3, permutations=20),
+        lambda made: data_copying(train=train, heldout=real, synthetic=made, permutations=20),
+    ):
+        first, second = measure(one), measure(two)
+        assert first.se is None
+        assert first.details["null_se"] > 0
+        gap = of_records("c2st", first.to_json(), second.to_json())
+        assert gap is not None
+        assert (gap.value, gap.ci, gap.p) == ((second.value or 0) - (first.value or 0), None, None)
+        assert not measure(one).without
+
+
+def test_an_error_whose_interval_is_withheld_makes_no_interval() -> None:
+    withheld = {"value": 0.5, "se": 0.1, "ci": None}
+    shown = {"value": 0.9, "se": 0.1, "ci": [0.7, 1.1]}
+    gap = of_records("x", shown, withheld)
+    assert gap is not None
+    assert (gap.ci, gap.p) == (None, None)
+    full = of_records("x", shown, shown)
+    assert full is not None
+    assert full.ci is not None
+
+
 def test_shares_of_synthetic_images_do_not_pair() -> None:
     record = {"value": 0.5, "se": 0.1, "without": [0.4, 0.5, 0.6]}
     full = {"value": 1.0, "se": 0.0, "without": [1.0, 1.0, 1.0]}
@@ -156,8 +217,13 @@ def test_only_the_spoilt_finding_differs_after_holm() -> None:
     assert kd.p_holm == pytest.approx(len(FINDINGS) * (kd.p or 0.0))
     assert family("per_finding.hernia.kd") == "per_finding.kd"
     assert family("kd_pixel") == ""
-    # Kernel widths follow the pooled images: other widths are another distance.
-    assert any(text.startswith("per_finding.hernia.mmd: ") for text in found.not_compared)
+    # The kernels are as wide as the real images say: one ruler for both runs.
+    assert rows["per_finding.hernia.mmd"].paired
+    assert not found.not_compared
+    wider = copy.deepcopy(spoilt)  # given by hand, or by an older version
+    wider["per_finding"]["hernia"]["mmd"]["details"]["bandwidths"] = [1.0]
+    other = compare(honest, wider)
+    assert other.not_compared == ("per_finding.hernia.mmd: the widths of the kernels differ",)
 
 
 def test_a_finding_asked_for_more_often_is_left_out_and_the_rest_compares() -> None:

@@ -11,6 +11,7 @@ from numpy.random import RandomState
 from numpy.typing import NDArray
 
 from metrics import frechet_distance, kernel_distance, prdc
+from metrics.arrays import halves
 from metrics.extrapolate import frechet_extrapolated
 from metrics.frechet import frechet_distance as plug_in
 from metrics.frechet import frechet_estimate
@@ -48,6 +49,41 @@ def test_records_carry_the_estimates_their_checks_and_floor() -> None:
     assert (found.n_real, found.n_synthetic, found.higher_is_better) == (2000, 2000, False)
     assert found.versions["numpy"]
     json.dumps(found.to_json())
+
+
+def test_the_floor_of_a_distance_is_of_its_own_estimator() -> None:
+    """A plug-in floor of the halves was 0.8 here beside values about 0: better than real images."""
+    gaps, plain = [], []
+    for seed in range(12):
+        stream = RandomState(seed)
+        one, two = stream.randn(400, 16), stream.randn(400, 16)
+        found = frechet_distance(real=one, synthetic=two, cross_check=False, seed=seed)
+        assert found.floor is not None
+        assert found.floor.n == 200
+        gaps.append((found.value, found.floor.value, found.floor.synthetic_at_same_n))
+        first, second = halves(400, None, seed=seed)
+        plain.append(plug_in(real=one[first], synthetic=one[second]))
+    assert np.abs(np.mean(gaps, axis=0)).max() < 0.12
+    assert np.mean(plain) > 0.6
+    again = frechet_distance(real=one, synthetic=two, estimator="plug-in", seed=seed)
+    assert again.floor is not None
+    assert again.floor.value == pytest.approx(plain[-1], rel=1e-9)
+
+
+def test_a_distance_without_a_floor_of_its_estimator_has_none() -> None:
+    stream = RandomState(4)
+    one, two = stream.randn(60, 16), stream.randn(60, 16)  # halves of fewer than 2 d images
+    assert frechet_distance(real=one, synthetic=two, cross_check=False).floor is None
+    many = stream.randn(300, 4)
+    few = [f"p{row % 7}" for row in range(300)]  # three or four patients a half
+    found = frechet_distance(real=many, synthetic=many[::-1], real_groups=few, cross_check=False)
+    assert found.estimator.endswith("bias reduced")
+    assert found.floor is None
+    fewer = [f"p{row % 4}" for row in range(300)]
+    plain = frechet_distance(real=many, synthetic=many[::-1], real_groups=fewer, cross_check=False)
+    assert plain.estimator.startswith("plug-in")
+    assert plain.floor is not None
+    assert plain.floor.value > 0
 
 
 def test_kernel_record_is_the_golden_u_statistic() -> None:

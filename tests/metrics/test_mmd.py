@@ -3,8 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from numpy.random import RandomState
+from scipy.spatial.distance import pdist
 
 from metrics import mmd_rbf
+from metrics.floor import floor_rows
 from synth.errors import SynthError
 
 
@@ -70,6 +72,69 @@ def test_images_of_one_patient_are_not_independent_evidence() -> None:
         aware.append(found.details["p"])
     assert np.mean(np.array(blind) <= 0.05) > 0.8
     assert np.mean(np.array(aware) <= 0.05) < 0.3
+
+
+def test_the_ruler_is_that_of_the_real_images_and_the_test_stays_exact() -> None:
+    stream = RandomState(4)
+    real, one, two = stream.randn(40, 3), stream.randn(30, 3), 5 * stream.randn(30, 3) + 2
+    first, second = (mmd_rbf(real=real, synthetic=made, permutations=99) for made in (one, two))
+    median = float(np.median(pdist(real)))
+    assert first.details["bandwidths"] == pytest.approx([median / 2, median, 2 * median])
+    assert second.details["bandwidths"] == first.details["bandwidths"]
+    assert second.estimator == first.estimator
+    assert "widths from real images" in first.estimator
+    # What the test uses is the same whichever rows are called real: that makes its p exact.
+    pooled = np.median(pdist(np.vstack([real, two])))
+    assert second.details["test_bandwidths"][1] == pytest.approx(pooled)
+    rows = np.vstack([real, two])[stream.permutation(70)]
+    mixed = mmd_rbf(real=rows[:40], synthetic=rows[40:], permutations=9)
+    assert mixed.details["test_bandwidths"] == pytest.approx(second.details["test_bandwidths"])
+    # The p is that of the pooled kernels, the value that of the real ones.
+    both = tuple(second.details["test_bandwidths"])
+    given = mmd_rbf(real=real, synthetic=two, bandwidths=both, permutations=99)
+    assert given.details["p"] == second.details["p"]
+    assert given.value != pytest.approx(second.value, rel=0.05)
+    assert "given widths" in given.estimator
+
+
+def test_a_collapsed_synthetic_set_has_a_distance_and_a_test() -> None:
+    """Most pairs of both sets together are equal then, and the median among all pairs is 0."""
+    real, made = RandomState(5).randn(20, 2), np.zeros((60, 2))
+    found = mmd_rbf(real=real, synthetic=made, permutations=99)
+    assert found.details["p"] == 0.01
+    assert (found.value or 0) > 0.1
+
+
+def test_p_is_exact_where_sizes_and_scales_differ() -> None:
+    """Widths of the ten real rows alone would reject too often here: see the module."""
+    p = []
+    for seed in range(400):
+        stream = RandomState(seed)
+        rows = np.where(stream.rand(50, 1) < 0.15, 8.0, 0.3) * stream.randn(50, 2)
+        found = mmd_rbf(real=rows[:10], synthetic=rows[10:], permutations=99, seed=seed)
+        p.append(found.details["p"])
+    assert np.mean(np.array(p) <= 0.05) < 0.05 + 3 * np.sqrt(0.05 * 0.95 / 400)
+
+
+def test_two_real_halves_are_the_floor() -> None:
+    stream = RandomState(6)
+    real, made = stream.randn(60, 3), stream.randn(80, 3) + 1
+    groups = [f"p{row // 2}" for row in range(60)]
+    found = mmd_rbf(real=real, synthetic=made, real_groups=groups, permutations=0, seed=2)
+    rows = floor_rows(60, 80, groups, seed=2)
+    assert rows is not None
+    first, second, beside = rows
+    assert not {groups[row] for row in first} & {groups[row] for row in second}
+    widths = tuple(found.details["bandwidths"])
+    values = [
+        mmd_rbf(real=real[first], synthetic=other, bandwidths=widths, permutations=0).value
+        for other in (real[second], made[beside])
+    ]
+    assert found.floor is not None
+    assert (found.floor.value, found.floor.synthetic_at_same_n) == pytest.approx(tuple(values))
+    assert found.floor.n == len(first) == 30
+    assert abs(found.floor.value) < 0.05 < (found.floor.synthetic_at_same_n or 0)
+    assert mmd_rbf(real=real[:19], synthetic=made, permutations=0).floor is None
 
 
 def test_covariance_is_seen_and_rotation_is_not() -> None:

@@ -7,6 +7,7 @@ from numpy.random import RandomState
 from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
 
 from metrics import ms_ssim_diversity
+from metrics.records import Floor
 from synth.errors import SynthError
 
 
@@ -47,6 +48,7 @@ def test_a_repeating_generator_stands_above_the_real_set() -> None:
     assert found.details["difference"] > 10 * found.details["difference_se"]
     assert found.details["difference"] == pytest.approx((found.value or 0) - found.details["real"])
     assert found.ci is not None
+    assert found.floor == Floor(found.details["real"], 40, found.value)
     assert found == ms_ssim_diversity(synthetic=torch.tensor(made), real=real, pairs=80)
 
 

@@ -14,6 +14,7 @@ from metrics.ingest import ImageSet
 from metrics.kernel import kernel_estimate
 from metrics.nearest_share import nearest_share
 from metrics.per_finding import per_finding
+from metrics.records import Floor
 from synth.errors import SynthError
 
 
@@ -128,7 +129,7 @@ def test_no_finding_in_common_is_said() -> None:
 def test_equal_features_have_no_kernel_width() -> None:
     same = np.ones((30, 4))
     with pytest.raises(SynthError, match="equal features"):
-        kernel_widths(same, same, seed=0)
+        kernel_widths(same, seed=0)
 
 
 def test_nearest_share_by_hand() -> None:
@@ -137,6 +138,7 @@ def test_nearest_share_by_hand() -> None:
     record = nearest_share(real=real, synthetic=np.array([[0.1], [0.9], [9.0]]), member=member)
     assert record.value == pytest.approx(2 / 3)
     assert record.details == {"chance": 0.5, "real": 1.0}
+    assert record.floor == Floor(1.0, 2)
     # Of one patient, the two members have no neighbour but the others.
     paired = nearest_share(
         real=real, synthetic=real[:1], member=member, real_groups=["a", "a", "b", "c"]

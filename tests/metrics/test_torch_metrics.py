@@ -194,3 +194,73 @@ def test_kept_sides_survive_a_reset_and_wrong_ones_are_refused() -> None:
     with pytest.raises(SynthError, match="must be a matrix"):
         metric.update(torch.zeros(3, 2, 2), real=True)
     assert np.isfinite(float(first))
+
+
+class _Counted:
+    """An extractor that says how often it ran."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def __call__(self, images: Tensor) -> Tensor:
+        self.calls += 1
+        return images
+
+
+def test_a_batch_has_its_own_value_and_is_taken_in_once() -> None:
+    real, made = _rows(30, 200, 4), _rows(31, 100, 4, shift=0.3)
+    extractor = _Counted()
+    metric = KernelDistance(extractor=extractor, keep=("real",))
+    metric.update(real, real=True)
+    for batch in made.split(50):
+        alone = metrics.kernel_distance(real=real.float(), synthetic=batch.float()).value
+        assert float(metric(batch, real=False)) == pytest.approx(alone, rel=1e-12)
+    assert extractor.calls == 3
+    found = metric.record()
+    assert (found.n_real, found.n_synthetic) == (200, 100)
+    assert found.value == metrics.kernel_distance(real=real.float(), synthetic=made.float()).value
+    assert float(metric.compute()) == found.value
+    # A batch of the kept side counts once, and is part of what the next one is compared with.
+    assert metric(_rows(32, 20, 4), real=True) is None
+    metric(made, real=False)
+    assert (metric.record().n_real, metric.record().n_synthetic) == (220, 200)
+
+
+def test_a_batch_of_one_side_alone_has_no_value_and_nothing_is_lost() -> None:
+    metric, distance = Prdc(settings={"k": 3}), FrechetDistance(dim=4)
+    for one in (metric, distance):
+        for _ in range(2):
+            assert one(_rows(33, 30, 4), real=True) is None
+            assert one(_rows(34, 30, 4), real=False) is None
+    assert {record.n_real for record in metric.record().values()} == {60}
+    whole = frechet_distance(
+        real=torch.cat([_rows(33, 30, 4)] * 2), synthetic=torch.cat([_rows(34, 30, 4)] * 2)
+    )
+    assert float(distance.compute()) == pytest.approx(whole, rel=1e-9)
+    with pytest.raises(SynthError, match="must be a matrix"):
+        metric(torch.zeros(3, 2, 2), real=False)
+    assert {record.n_synthetic for record in metric.record().values()} == {60}
+
+
+def test_a_kept_real_side_of_moments_is_not_counted_twice() -> None:
+    real, made = _rows(35, 120, 4), _rows(36, 90, 4, shift=0.5)
+    extractor = _Counted()
+    metric = FrechetDistance(dim=4, extractor=extractor, reset_real=False)
+    metric.update(real, real=True)
+    for batch in made.split(30):
+        alone = frechet_distance(real=real, synthetic=batch)
+        assert float(metric(batch, real=False)) == pytest.approx(alone, rel=1e-9)
+    assert extractor.calls == 4
+    assert (float(metric.real[0]), float(metric.synthetic[0])) == (120, 90)
+    whole = frechet_distance(real=real, synthetic=made)
+    assert float(metric.compute()) == pytest.approx(whole, rel=1e-9)
+
+
+def test_the_batches_of_vendi_add_up() -> None:
+    rows = _rows(37, 70, 5)
+    metric = VendiScore(dim=5)
+    for batch in rows.split(35):
+        alone = metrics.vendi_score(synthetic=batch).value
+        assert float(metric(batch)) == pytest.approx(alone, rel=1e-10)
+    expected = metrics.vendi_score(synthetic=rows).value
+    assert float(metric.compute()) == pytest.approx(expected, rel=1e-10)

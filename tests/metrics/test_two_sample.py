@@ -8,6 +8,7 @@ from numpy.random import RandomState
 from scipy.stats import norm, wasserstein_distance
 
 from metrics import c2st, holm, sliced_wasserstein
+from metrics.floor import floor_rows
 from metrics.multiplicity import holm_by_name
 from synth.errors import SynthError
 
@@ -84,6 +85,35 @@ def test_patients_seen_in_training_are_not_tested_on() -> None:
     assert (leaky.value or 0) > 0.95
     assert (fair.value or 1) < 0.75
     assert fair.details["p"] > 0.02
+
+
+def test_two_real_halves_are_the_floor_of_the_classifier() -> None:
+    stream = RandomState(5)
+    person = np.repeat(stream.randn(40, 4), 3, axis=0)
+    real, made = person + 0.1 * stream.randn(120, 4), stream.randn(90, 4) + 1.5
+    groups = [f"p{row // 3}" for row in range(120)]
+    found = c2st(real=real, synthetic=made, real_groups=groups, permutations=0, seed=1)
+    assert (found.details["p"], found.details["null_se"]) == (None, None)
+    rows = floor_rows(120, 90, groups, seed=1)
+    assert rows is not None
+    first, second, beside = rows
+    names = [[groups[row] for row in half] for half in (first, second)]
+    alone = c2st(
+        real=real[first],
+        synthetic=real[second],
+        real_groups=names[0],
+        synthetic_groups=names[1],
+        permutations=0,
+        seed=1,
+    )
+    other = c2st(
+        real=real[first], synthetic=made[beside], real_groups=names[0], permutations=0, seed=1
+    )
+    assert found.floor is not None
+    assert (found.floor.value, found.floor.synthetic_at_same_n) == (alone.value, other.value)
+    assert found.floor.value < 0.75 < (found.floor.synthetic_at_same_n or 0)
+    few = [f"p{row // 15}" for row in range(120)]  # eight patients: four a half
+    assert c2st(real=real, synthetic=made, real_groups=few, permutations=0).floor is None
 
 
 def test_wrong_classifiers_and_few_patients_are_refused() -> None:

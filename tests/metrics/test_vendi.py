@@ -5,6 +5,7 @@ import pytest
 from numpy.random import RandomState
 
 from metrics import vendi_score
+from metrics.records import Floor
 from metrics.vendi import vendi_of_gram, vendi_of_kernel
 from synth.errors import SynthError
 
@@ -52,6 +53,8 @@ def test_a_mode_dropper_has_a_ratio_below_one() -> None:
     found = vendi_score(synthetic=real[:150], real=real)
     assert found.n_real == found.n_synthetic == 150
     assert found.details["ratio"] < 0.5
+    assert found.floor == Floor(found.details["real"], 150, found.value)
+    assert vendi_score(synthetic=real[:150]).floor is None
     assert found.ci is None
     assert found.se is not None
 

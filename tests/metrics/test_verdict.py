@@ -283,14 +283,17 @@ def test_markdown_shows_every_section_and_no_markup_of_others():
     scores = changed("warnings", ["<script>a|b</script>"])
     record = {"extractor": "", "extractor_sha256": "", "preprocessing": "", "estimator": "x"}
     record |= {"n_real": 1200, "n_synthetic": 5, "seed": 0, "value": 0.25, "ci": [0.2, 0.3]}
-    scores["something_new"] = {"deeper": {"still": record}}
+    floor = {"value": 0.11, "n": 600, "synthetic_at_same_n": 0.37}
+    scores["something_new"] = {"deeper": {"still": record, "yet": record | {"floor": floor}}}
     spread = {"value": 0.5, "ci": [0.4, 0.6], "delta": 0.1, "delta_ci": None, "note": "few"}
     scores["segmentation"] = {"arms": {"real": {"dice": spread}}}
     scores["failures"] = [{"synthetic": "a.png", "reason": "far", "score": 2.0, "limit": 1.5}]
     text = scores_markdown(scores)
     assert "| real dice | 0.500 | 0.400 to 0.600 | +0.100 | few |" in text
     assert "| a.png | far | 2.00 | 1.50 |" in text
-    assert "| deeper still | 0.250 | 0.200 to 0.300 | 1,200 / 5 |" in text
+    assert "| value | 95 % interval | at floor's N | floor (real against real) | N " in text
+    assert "| deeper still | 0.250 | 0.200 to 0.300 | – | – | 1,200 / 5 |" in text
+    assert "| deeper yet | 0.250 | 0.200 to 0.300 | 0.370 | 0.110 (N 600) | 1,200 / 5 |" in text
     assert "| nodule |" in text
     assert "| real+synthetic |" not in text  # it has no AUROC here
     assert "<script" not in text
