@@ -221,6 +221,9 @@ def test_numbers_for_people(value, text):
 def test_values_that_are_missing_or_odd():
     assert interval([0.5, 1.0]) == "0.500 to 1.000"
     assert interval([0.5, None]) == interval(None) == "–"
+    assert interval([1e-4, 4e-4]) == "1.0e−04 to 4.0e−04"
+    assert interval([1e-4, 4e-4], sign=True) == "+1.0e−04 to +4.0e−04"
+    assert interval([0.0, 0.0]) == "0.000 to 0.000"
     assert part({"a": [1]}, "a", "b") == {}
     assert shortened("one two three", 9) == "one two…"
     assert sentence("done!") == "Done!"
