@@ -162,6 +162,7 @@ def _pictures(sources: _Sources) -> dict[str, Any]:
         "gallery_cut": max(0, found - MOST_FINDINGS),
         "gallery_labelled": found > 0,
         "set_remarks": sets.remarks,
+        "set_notes": sets.notes,
         "fidelity": fidelity_view(scores, before=sets.before, **both),
         "filters": filter_view(sets.synthetic),
         "neighbours": neighbours(scores, sets.train, sets.synthetic),

@@ -97,10 +97,17 @@ class ShownSets:
     @property
     def remarks(self) -> tuple[str, ...]:
         """What a reader must know of the sets, each sentence once."""
-        sides = (self.real, self.synthetic, self.train)
-        return tuple(
-            dict.fromkeys(text for side in sides for text in (side.why, side.note) if text)
-        )
+        why = dict.fromkeys(side.why for side in self._sides if side.why)
+        return (*why, *self.notes)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader must know of the images that are shown."""
+        return tuple(dict.fromkeys(side.note for side in self._sides if side.note))
+
+    @property
+    def _sides(self) -> tuple[ShownSet, ...]:
+        return self.real, self.synthetic, self.train
 
 
 @dataclass(frozen=True)
@@ -201,7 +208,10 @@ def _checked(role: str, path: Path, facts: Scores, reading: Reading, *, told: bo
         why = "its files are not those that were scored"
         fix = f"name the set with --{role}, or score it again"
         return _nothing(role, facts, f"{facts.get('folder')} has changed, {why}; {fix}")
-    note = f"{_ROLES[role]} images are of {path.name}, whose files are not those that were scored."
+    note = (
+        f"{_ROLES[role]} images are of {path.name}, whose files are not those that were scored: a "
+        "picture may be another one than its number is about."
+    )
     return replace(opened, note=note)
 
 
