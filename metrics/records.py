@@ -32,7 +32,7 @@
       "not_computed": [{"what": ..., "why": ...}],
       "warnings": [text],
       "protocol": {"fingerprint", ...},          what must be equal to compare; see metrics.protocol
-      "provenance": {...}
+      "provenance": {"sets": {role: whereabouts}, "reading": {"white", "preset"}, ...}
     }
 
     record    the fields of ``Record``, lists for intervals, null for what does not apply
@@ -59,6 +59,9 @@
                                    "auprc", "ece", "brier", "p_seeds", "p", "p_holm"}}}
     failure   {"synthetic", "synthetic_id", "reason", "finding", "score", "limit", "beyond",
                "other", "other_id", "other_set"}   see ``metrics.failures``
+
+    whereabouts {"folder": name, "path", "images", "patients", "metadata_sha256": of a dataset,
+                 "files_sha256": names and sizes of other images}   see ``metrics.whereabouts``
 
 ``histogram`` counts distances to the nearest training image: ``edges`` has one number more than
 ``synthetic`` and ``held_out`` have counts, and the last bin also holds all that lies beyond it;

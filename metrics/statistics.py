@@ -7,10 +7,11 @@ jackknife, no neighbour, no kernel and no floor.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from functools import reduce
 from pathlib import Path
+from typing import Any
 
 from metrics.chosen import ALL, Choices
 from metrics.extract import features_of
@@ -22,6 +23,7 @@ from metrics.protocol import common_protocol, full_protocol, stamped
 from metrics.records import Missing, Record, Scores
 from metrics.sets import Work, warn_of_refused
 from metrics.verdict import verdict
+from metrics.whereabouts import is_statistics, set_facts
 from synth.errors import SynthError, UsageError
 from synth.extractors.base import Extractor
 from synth.extractors.open import open_extractor
@@ -31,11 +33,6 @@ from synth.progress import Progress, Silent
 from synth.provenance import versions
 
 _WHY = "saved statistics hold a mean and a covariance, no images"
-
-
-def is_statistics(path: Path) -> bool:
-    """Whether a path is a statistics file rather than images."""
-    return path.suffix.lower() == ".npz"
 
 
 def image_moments(images: Path, *, choices: Choices, progress: Progress | None = None) -> Moments:
@@ -119,20 +116,32 @@ def statistics_scores(
         not_computed=(*work.missing, *missing),
         warnings=tuple(work.warnings),
         protocol=full_protocol(common, {name: record}),
-        provenance={
-            "sets": {"real": {"folder": real.name}, "synthetic": {"folder": synthetic.name}},
-            "judge": None,
-            "settings": work.settings.model_dump(mode="json"),
-            "weights": None,
-            "terms": [],
-            "sources": [],
-            "versions": versions(),
-        },
+        provenance=_made_from(
+            {"real": (real, one), "synthetic": (synthetic, two)}, choices, work, out
+        ),
     )
     scores = replace(scores, verdict=verdict(scores.to_json()).to_json())
     if out is not None:
         write_scores(out, scores.to_json())
     return scores
+
+
+def _made_from(
+    sides: Mapping[str, tuple[Path, Moments]], choices: Choices, work: Work, out: Path | None
+) -> dict[str, Any]:
+    return {
+        "sets": {
+            role: {**set_facts(path, out), "images": moments.n or None}
+            for role, (path, moments) in sides.items()
+        },
+        "reading": asdict(choices.reading),
+        "judge": None,
+        "settings": work.settings.model_dump(mode="json"),
+        "weights": None,
+        "terms": [],
+        "sources": [],
+        "versions": versions(),
+    }
 
 
 def _extractor(real: Path, synthetic: Path, choices: Choices, work: Work) -> Extractor | None:
