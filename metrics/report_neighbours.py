@@ -194,12 +194,12 @@ def _histogram(found: Scores) -> Markup | None:
 
 
 def _below(found: Scores) -> str:
-    """How many synthetic images lie below the limit, against 1 % of held-out ones."""
+    """What the limit is, and how many synthetic images lie below it."""
     limit = finite(part(found, "histogram").get("limit"))
     share = finite(part(found, "share_closer").get("value"))
     if limit is None or share is None:
         return ""
     return (
-        f"The limit, {number(limit)}, is the distance below which the closest 1 % of held-out real "
-        f"images lie; {100 * share:.1f} % of the synthetic images lie below it."
+        f"The limit, {number(limit)}, is the distance of the closest 1 % of unseen patients, at "
+        f"least of one; {100 * share:.1f} % of the synthetic images lie below it."
     )
