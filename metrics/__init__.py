@@ -25,8 +25,8 @@ from metrics.authenticity import authenticity
 from metrics.c2st import c2st
 from metrics.copy_rate import copy_rate
 from metrics.data_copying import data_copying
+from metrics.delong import delong
 from metrics.fidelity import frechet_distance, kernel_distance, prdc
-from metrics.intervals import delong
 from metrics.mifid import mifid
 from metrics.mmd import mmd_rbf
 from metrics.ms_ssim import ms_ssim_diversity

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from metrics.arrays import Floats, block_count, blocks
-from metrics.intervals import LEVEL, jackknife
+from metrics.intervals import LEVEL, jackknife, logit_interval, perfect_interval
 from metrics.records import Estimate, Interval
 
 BLOCKS = 20
@@ -114,9 +114,5 @@ def _logit(area: float, se: float, units: int, without: Floats) -> Interval | No
     if 0.0 < area < 1.0 and se <= _NO_SPREAD:
         return None
     if not 0.0 < area < 1.0:
-        bound = float(((1.0 - LEVEL) / 2) ** (1.0 / units))
-        return (bound, 1.0) if area == 1.0 else (0.0, 1.0 - bound)
-    half = float(stats.t.ppf(0.5 + LEVEL / 2, len(without) - 1)) * se / (area * (1.0 - area))
-    centre = float(np.log(area / (1.0 - area)))
-    ends = [float(1.0 / (1.0 + np.exp(-value))) for value in (centre - half, centre + half)]
-    return ends[0], ends[1]
+        return perfect_interval(area, units)
+    return logit_interval(area, se, len(without) - 1)

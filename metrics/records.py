@@ -47,16 +47,18 @@
               ``floor`` of a record is what real held-out pairs score; its ``details`` hold
               "chance", "real_ci", "difference" to the real pairs with "difference_ci" and "p",
               "truncated" and "real_truncated" texts; see ``metrics.alignment``
-    fidelity  {"macro": {"auroc", "ci", "findings", "real_auroc", "real_ci"},
-               "findings": {name: {"auroc", "ci", "n_positive", "n_negative",
-                                   "real_auroc", "real_ci", "real_n_positive", "real_n_negative",
+    fidelity  {"macro": {"auroc", "ci", "note", "findings", "real_auroc", "real_ci", "real_note"},
+               "findings": {name: {"auroc", "se", "ci", "note", "n_positive", "n_negative",
+                                   "real_auroc", "real_se", "real_ci", "real_note",
+                                   "real_n_positive", "real_n_negative",
                                    "detected", "detected_ci", "real_detected",
                                    "real_detected_ci"}}}   see ``metrics.label_fidelity``
-    arm       {"macro_auroc", "ci", "n_train", "delta", "delta_ci",
+    arm       {"macro_auroc", "ci", "n_train", "delta", "delta_ci", "note",
                "macro_auprc", "macro_ece", "macro_brier", "recovered", "steps", "candidates",
                "learning_rates", "worst_group", "underdiagnosis",   see ``metrics.utility_groups``
-               "findings": {name: {"auroc", "ci", "n_positive", "n_negative", "delta", "delta_ci",
-                                   "auprc", "ece", "brier", "p_seeds", "p", "p_holm"}}}
+               "findings": {name: {"auroc", "se", "ci", "delta", "delta_ci", "note",
+                                   "n_positive", "n_negative", "auprc", "ece", "brier",
+                                   "p_seeds", "p", "p_holm"}}}
     failure   {"synthetic", "synthetic_id", "reason", "finding", "score", "limit", "beyond",
                "other", "other_id", "other_set"}   see ``metrics.failures``
 

@@ -1,8 +1,8 @@
 """Every interval that is shown holds in nine of ten draws at least, of Gaussian and of t5 rows.
 
 The truth is a closed form, or the mean over many more draws of the same sizes. Distances and MMD
-for equal sets are in ``test_coverage``; AUROCs in ``test_delong``, ``test_intervals`` and
-``test_label_fidelity``.
+for equal sets are in ``test_coverage``; AUROCs in ``test_delong``, ``test_intervals``,
+``test_label_fidelity`` and, of rare findings, ``test_rare``.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ from metrics.nearest_share import nearest_share
 from metrics.prdc import prdc_estimates
 from metrics.reconstruction import mean_over_patients
 from metrics.records import Record, recorded
+from metrics.seed_luck import seed_picks
 from metrics.subgroups import widest_gap
-from metrics.utility_scores import Bench, _interval, judged, seed_picks
+from metrics.utility_scores import Bench, arm_scores, judged
 
 Floats = NDArray[np.float64]
 Interval = tuple[float, float] | None
@@ -205,16 +206,16 @@ def test_mean_area_over_findings(heavy: bool, images: int, patients: int) -> Non
         stream = RandomState(seed)
         draw = stream.standard_t if heavy else lambda _, size: stream.normal(size=size)  # noqa: B023
         noise = np.repeat(draw(5, size=(patients, 3)), each, axis=0)
-        intervals.append(
-            macro_auroc(
-                labels * gaps + noise,
-                labels.astype(float),
-                [0, 1, 2],
-                groups=names,
-                resamples=200,
-                seed=seed,
-            )[1]
+        found = macro_auroc(
+            labels * gaps + noise,
+            labels.astype(float),
+            [0, 1, 2],
+            groups=names,
+            resamples=200,
+            seed=seed,
         )
+        assert found is not None
+        intervals.append(found.ci)
     holds(intervals, truth, shown=4 * TRIALS)
 
 
@@ -299,8 +300,8 @@ def test_what_a_classifier_gains(seeds: int, luck: float) -> None:
         picks = seed_picks(seeds, 200, seed)
         bench = Bench(labels, ("a", "b"), names, {}, weights, picks, None)
         base, arm = (judged(runs(gap), [None] * seeds, bench) for gap in gaps)
-        found = _interval(arm.macro - base.macro)
-        intervals.append(None if found is None else (found[0], found[1]))
+        low, high = arm_scores(arm, base, bench)["delta_ci"]
+        intervals.append((low, high))
     holds(intervals, truth)
 
 
