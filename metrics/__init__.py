@@ -30,8 +30,8 @@ from metrics.c2st import c2st
 from metrics.copies_by_finding import copies_by_finding
 from metrics.copy_rate import copy_rate
 from metrics.data_copying import data_copying
+from metrics.delong import delong
 from metrics.fidelity import frechet_distance, kernel_distance, prdc
-from metrics.intervals import delong
 from metrics.label_fidelity import label_fidelity
 from metrics.memorization import memorization
 from metrics.mifid import mifid

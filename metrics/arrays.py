@@ -15,31 +15,36 @@ Floats = NDArray[np.float64]
 Matrix = NDArray[np.floating]  # float32 or float64
 Precision = TypeVar("Precision", bound=np.floating)  # what comes in goes out
 Groups = Sequence[str] | None  # one name a row: its patient; None: every row its own
+Sides = tuple[str, str]  # what two arrays are called in errors
 SLAB = 2048  # rows that are worked on at once
 
 
-def feature_pair(real: ArrayLike, synthetic: ArrayLike, *, least: int = 2) -> tuple[Floats, Floats]:
-    """Both sides as float64 [n, d] and [m, d], checked.
+def feature_pair(
+    first: ArrayLike, second: ArrayLike, *, least: int = 2, sides: Sides = ("real", "synthetic")
+) -> tuple[Floats, Floats]:
+    """Both sides as float64 [n, d] and [m, d], checked; ``sides`` are their names in errors.
 
     Raises:
         SynthError: not two-dimensional, different dimensions, NaN or infinite values, or fewer than
             ``least`` rows.
     """
-    one, two = matrix_pair(real, synthetic, least=least)
+    one, two = matrix_pair(first, second, least=least, sides=sides)
     return np.asarray(one, dtype=np.float64), np.asarray(two, dtype=np.float64)
 
 
-def matrix_pair(real: ArrayLike, synthetic: ArrayLike, *, least: int = 2) -> tuple[Matrix, Matrix]:
+def matrix_pair(
+    first: ArrayLike, second: ArrayLike, *, least: int = 2, sides: Sides = ("real", "synthetic")
+) -> tuple[Matrix, Matrix]:
     """Both sides as they are in memory or on disk, float32 or float64, checked and not copied.
 
     Raises:
         SynthError: as ``feature_pair``.
     """
-    one, two = matrix("real", real, least), matrix("synthetic", synthetic, least)
+    one, two = matrix(sides[0], first, least), matrix(sides[1], second, least)
     if one.shape[1] != two.shape[1]:
         raise SynthError(
             "features have different dimensions",
-            where="real and synthetic",
+            where=" and ".join(sides),
             got=f"{one.shape[1]} and {two.shape[1]}",
             fix="Take both from the same extractor.",
         )

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from metrics.arrays import Floats, Groups, feature_pair, features, group_names
+from metrics.arrays import Floats, Groups, feature_pair, group_names
+from metrics.clustered import mean_variance
 from metrics.intervals import LEVEL, wilson
 from metrics.memorization import nearest_distance
 from metrics.records import Estimate, Interval, Record, recorded
@@ -48,7 +49,7 @@ def authenticity(
     Raises:
         SynthError: too few rows, different dimensions, or one training patient.
     """
-    seen, made = feature_pair(train, synthetic)
+    seen, made = feature_pair(train, synthetic, sides=("train", "synthetic"))
     reach = _own_reach(seen, train_groups)
     authentic = _authentic(made, seen, reach)
     share = float(authentic.mean())
@@ -63,8 +64,8 @@ def authenticity(
         details: dict[str, float | None] = {"synthetic": share, "heldout": None}
         count = 0
     else:
-        unseen = features("heldout", heldout)
-        expected = _authentic(feature_pair(train, unseen)[1], seen, reach)
+        _, unseen = feature_pair(seen, heldout, sides=("train", "heldout"))
+        expected = _authentic(unseen, seen, reach)
         found = _difference(
             authentic,
             expected,
@@ -103,7 +104,7 @@ def _difference(
 ) -> Estimate:
     """Difference of two shares; clustered normal interval, Newcombe's where a share is 0 or 1."""
     value = float(one.mean() - two.mean())
-    se = float(np.sqrt(_variance(one, names) + _variance(two, other)))
+    se = float(np.sqrt(mean_variance(one, names) + mean_variance(two, other)))
     z = float(stats.norm.ppf(0.5 + LEVEL / 2))
     interval: Interval = (max(-1.0, value - z * se), min(1.0, value + z * se))
     if one.mean() in (0.0, 1.0) or two.mean() in (0.0, 1.0):
@@ -114,13 +115,3 @@ def _difference(
         above = np.hypot(high_1 - one.mean(), two.mean() - low_2)
         interval = (float(max(-1.0, value - below)), float(min(1.0, value + above)))
     return Estimate(value, se, interval, estimator, "0 is expected without memorization")
-
-
-def _variance(values: Floats, names: list[str]) -> float:
-    """Of a mean over clusters: Σ (cluster sum of deviations)² / n², small-sample corrected."""
-    _, cluster = np.unique(names, return_inverse=True)
-    sums = np.bincount(cluster, weights=values - values.mean())
-    count = len(sums)
-    if count < 2:
-        return float("nan")
-    return float((sums**2).sum() / len(values) ** 2 * count / (count - 1))

@@ -206,7 +206,7 @@ def _by_extractor(
     if sets.train is not None and any(map(choices.wants, WITH_TRAINING)):
         train = features_of(extractor, sets.train, store=choices.store, progress=work.progress)
     more, missing = chosen_records(
-        FeatureSets(real, synthetic, train), choices, facts=facts, seed=seed
+        FeatureSets(real, synthetic, train, sets.untrained), choices, facts=facts, seed=seed
     )
     work.missing.extend(missing)
     if "copy-rate" in more and sets.train is not None:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import TypedDict
 
-import numpy as np
 from scipy import stats
 
 from metrics.intervals import LEVEL
+from metrics.mover import difference_interval
 from metrics.records import Interval
 
 
@@ -40,11 +40,11 @@ def gap_to_ceiling(
     gap = value - real
     if ci is None or real_ci is None:
         return {"difference": gap, "difference_ci": None, "p": None}
-    below = float(np.hypot(value - ci[0], real_ci[1] - real))
-    above = float(np.hypot(ci[1] - value, real - real_ci[0]))
+    low, high = difference_interval(value, ci, real, real_ci)
+    below, above = gap - low, high - gap
     towards_zero = below if gap > 0 else above
     p = 1.0
     if gap:
         standard = stats.norm.ppf(0.5 + LEVEL / 2)
         p = float(2 * stats.norm.sf(standard * abs(gap) / towards_zero)) if towards_zero else 0.0
-    return {"difference": gap, "difference_ci": [gap - below, gap + above], "p": p}
+    return {"difference": gap, "difference_ci": [low, high], "p": p}

@@ -89,11 +89,12 @@ def metric_names(text: Iterable[str]) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class FeatureSets:
-    """Features of one extractor by role."""
+    """Features of one extractor by role; ``untrained`` says why there are none of training."""
 
     real: Features
     synthetic: Features
     train: Features | None
+    untrained: str = "no training images"
 
 
 def chosen_records(
@@ -105,9 +106,7 @@ def chosen_records(
     measures = _two_sets(sets, seed)
     if sets.train is None:
         missing.extend(
-            Missing(name, "no training images: give --train")
-            for name in WITH_TRAINING
-            if choices.wants(name)
+            Missing(name, sets.untrained) for name in WITH_TRAINING if choices.wants(name)
         )
     else:
         measures |= {
@@ -193,7 +192,9 @@ def _with_training(train: Features, seed: int) -> dict[str, _Measure]:
         "data-copying": lambda held, made, count: data_copying(
             **given(held, made), heldout_groups=held.groups, **exchanged(count)
         ),
-        "copy-rate": lambda held, made, _: copy_rate(**given(held, made)),
+        "copy-rate": lambda held, made, _: copy_rate(
+            **given(held, made), heldout_groups=held.groups, synthetic_groups=made.groups
+        ),
         "mifid": lambda held, made, _: mifid(
             train=train.values, synthetic=made.values, real=held.values
         ),

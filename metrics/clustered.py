@@ -8,14 +8,14 @@ never more than there are units; an AUROC is built on the logit scale.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
 from metrics.arrays import Floats, block_count, blocks
-from metrics.intervals import LEVEL, jackknife
+from metrics.intervals import LEVEL, jackknife, logit_interval, perfect_interval
 from metrics.records import Estimate, Interval
 
 BLOCKS = 20
@@ -27,6 +27,27 @@ def unit_blocks(units: tuple[str, ...], *, seed: int, side: str) -> NDArray[np.i
     """The block of each row, [n], of at most ``BLOCKS``; rows of one unit share a block."""
     number = block_count(len(units), units, most=BLOCKS)
     return blocks(len(units), units, number=number, seed=seed, side=side)
+
+
+def mean_variance(values: Floats, names: Sequence[str]) -> float:
+    """Of a mean over clusters: Σ (cluster sum of deviations)² / n², small-sample corrected.
+
+    Args:
+        values: [n].
+        names: [n], the cluster of each; NaN comes back for a single one.
+    """
+    _, cluster = np.unique(names, return_inverse=True)
+    sums = np.bincount(cluster, weights=values - values.mean())
+    count = len(sums)
+    if count < 2:
+        return float("nan")
+    return float((sums**2).sum() / len(values) ** 2 * count / (count - 1))
+
+
+def effective_cases(names: Sequence[str]) -> int:
+    """Independent cases that clustered rows are worth at least: (Σ n)² / Σ n² (Kish 1965)."""
+    sizes = np.unique(names, return_counts=True)[1]
+    return int(sizes.sum() ** 2 / (sizes**2).sum())
 
 
 def mean_estimate(full: float, without: Floats, units: int, note: str = "") -> Estimate:
@@ -93,9 +114,5 @@ def _logit(area: float, se: float, units: int, without: Floats) -> Interval | No
     if 0.0 < area < 1.0 and se <= _NO_SPREAD:
         return None
     if not 0.0 < area < 1.0:
-        bound = float(((1.0 - LEVEL) / 2) ** (1.0 / units))
-        return (bound, 1.0) if area == 1.0 else (0.0, 1.0 - bound)
-    half = float(stats.t.ppf(0.5 + LEVEL / 2, len(without) - 1)) * se / (area * (1.0 - area))
-    centre = float(np.log(area / (1.0 - area)))
-    ends = [float(1.0 / (1.0 + np.exp(-value))) for value in (centre - half, centre + half)]
-    return ends[0], ends[1]
+        return perfect_interval(area, units)
+    return logit_interval(area, se, len(without) - 1)

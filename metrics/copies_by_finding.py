@@ -13,11 +13,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
 
 from metrics.arrays import Floats, Groups, group_names
-from metrics.memorization import CLOSE
 from metrics.multiplicity import holm_by_name
+from metrics.share_closer import beta_binomial_p, closest_of_each, limit_rank
 
 LEAST = 10  # synthetic images, and unseen patients, below which nothing is said of a finding
 
@@ -68,14 +67,13 @@ def _finding(close: Floats, far: Floats, names: np.ndarray[Any, Any]) -> dict[st
     if min(counts.values()) < LEAST:
         why = f"fewer than {LEAST} synthetic images or unseen patients with it"
         return counts | {"withheld": why}
-    nearest = np.sort([far[names == name].min() for name in patients])
-    rank = max(1, int(CLOSE * len(nearest)))
+    nearest = closest_of_each(far, names.tolist())
+    rank = limit_rank(len(nearest))
     limit = float(nearest[rank - 1])
     below = int((close < limit).sum())
-    law = stats.betabinom(len(close), rank, len(nearest) - rank + 1)
     return counts | {
         "share": below / len(close),
         "expected": rank / (len(nearest) + 1),
         "limit": limit,
-        "p": float(law.sf(below - 1)),
+        "p": beta_binomial_p(below, len(close), rank=rank, patients=len(nearest)),
     }

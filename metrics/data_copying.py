@@ -51,8 +51,9 @@ def data_copying(
     Raises:
         SynthError: too few rows, or no cell with five rows of both kinds.
     """
-    seen, made = feature_pair(train, synthetic, least=max(2, cells))
-    _, unseen = feature_pair(train, heldout)
+    least = max(2, cells)
+    seen, made = feature_pair(train, synthetic, least=least, sides=("train", "synthetic"))
+    _, unseen = feature_pair(train, heldout, sides=("train", "heldout"))
     points = np.vstack([unseen, made])
     distance, _ = nearest_distance(points, seen)
     cell = _cells(seen, points, cells, seed)

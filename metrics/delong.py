@@ -1,8 +1,12 @@
-"""DeLong's variance of an AUROC and of a paired difference, also where patients hold many images.
+"""DeLong's covariance of AUROCs on the same cases, also where patients hold many images.
 
-Independent cases follow DeLong, DeLong and Clarke-Pearson (1988) by mid-ranks (Sun & Xu 2014).
-Where one patient gives several cases, their placement values are summed a patient first
-(Obuchowski 1997), so that ten images of one patient do not count as ten patients.
+Independent cases follow DeLong, DeLong and Clarke-Pearson (1988) by mid-ranks, O(N log N) (Sun & Xu
+2014, algorithm 2). Where one patient gives several cases, their placement values are summed a
+patient first (Obuchowski 1997), so that ten images of one patient do not count as ten patients.
+
+An interval is built on the logit scale with Student's t of one degree of freedom less than there
+are patients of the rarer label: with the normal law 75 % of 95 % intervals hold an AUROC of 0.76
+with two positives, 87 % with five (``tests/metrics/test_rare.py``).
 """
 
 from __future__ import annotations
@@ -14,13 +18,55 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from metrics.arrays import Floats, Groups, group_names
-from metrics.intervals import LEVEL
+from metrics.intervals import finite_scores, logit_interval, perfect_interval, presence
 from metrics.records import Estimate, Interval
 from synth.errors import SynthError
 
 LEAST = 2  # patients with a positive, and with a negative, below which there is no variance
+ALIKE = "interval withheld: the placement values have no variance"
+PERFECT = "every pair in order: the bound is that of as many independent pairs as the rarer class"
 _NO_VARIANCE = 1e-15
-_PERFECT = "every pair in order: the bound is that of as many independent pairs as the rarer class"
+
+
+@dataclass(frozen=True)
+class DeLong:
+    """AUROCs of k scores on the same cases and their covariance.
+
+    Attributes:
+        auc: float64 [k].
+        covariance: float64 [k, k].
+        units: patients with a positive, or with a negative, whichever are fewer.
+    """
+
+    auc: Floats
+    covariance: Floats
+    units: int
+
+    def interval(self, index: int = 0) -> Interval | None:
+        """95 % interval, inside 0..1; the exact bound of perfect order; None without variance."""
+        area, variance = float(self.auc[index]), float(self.covariance[index, index])
+        if area in (0.0, 1.0):
+            return perfect_interval(area, self.units)
+        if variance <= _NO_VARIANCE:
+            return None
+        return logit_interval(area, variance**0.5, self.units - 1)
+
+    def difference(self, first: int = 0, second: int = 1) -> tuple[float, float]:
+        """Z and two-sided normal p of ``auc[first] == auc[second]``; (0, 1) for equal scores.
+
+        Where all cases agree on a gap there is no variance: p is then that of so many coins.
+        """
+        gap, se = float(self.auc[first] - self.auc[second]), self.gap_error(first, second)
+        if se == 0.0:
+            sure = gap != 0.0
+            return (float(np.sign(gap)) * np.inf, 2.0 * 0.5**self.units) if sure else (0.0, 1.0)
+        return gap / se, float(2.0 * stats.norm.sf(abs(gap / se)))
+
+    def gap_error(self, first: int = 0, second: int = 1) -> float:
+        """Standard error of ``auc[first] - auc[second]``; 0 where it is rounding alone."""
+        c = self.covariance
+        variance = float(c[first, first] + c[second, second] - 2.0 * c[first, second])
+        return variance**0.5 if variance > _NO_VARIANCE else 0.0
 
 
 @dataclass(frozen=True)
@@ -31,15 +77,25 @@ class Paired:
         difference: AUROC of the first minus that of the second.
         se: its standard error.
         z: difference over standard error; 0 for identical scores.
-        p: two-sided.
-        ci: 95 % interval of the difference, within -1..1.
+        p: two-sided, by the normal law.
+        units: patients of the rarer label.
     """
 
     difference: float
     se: float
     z: float
     p: float
-    ci: Interval
+    units: int
+
+    @property
+    def p_few(self) -> float:
+        """The same by Student's t of the rarer label's patients less one.
+
+        The normal law rejects 9 % of true nulls at the 5 % level where five cases are positive.
+        """
+        if np.isinf(self.z):
+            return self.p
+        return float(2.0 * stats.t.sf(abs(self.z), self.units - 1))
 
 
 @dataclass(frozen=True)
@@ -57,6 +113,23 @@ class _Placements:
     of_negative: NDArray[np.intp]
 
 
+def delong(labels: ArrayLike, *scores: ArrayLike, groups: Groups = None) -> DeLong:
+    """AUROCs of scores of the same cases, with their covariance.
+
+    Args:
+        labels: [n] of 1 (present) and 0 (absent).
+        scores: one or more [n], higher meaning present.
+        groups: the patient of each case; None: every case stands alone.
+
+    Raises:
+        SynthError: labels other than 0 and 1, positives or negatives of fewer than two patients,
+            or scores that are not one finite number a label.
+    """
+    found = _placements(labels, scores, groups)
+    units = min(len(np.unique(found.of_positive)), len(np.unique(found.of_negative)))
+    return DeLong(found.areas, _covariance(found), units)
+
+
 def auroc_delong(labels: ArrayLike, scores: ArrayLike, groups: Groups = None) -> Estimate:
     """AUROC, its standard error and its 95 % interval on the logit scale.
 
@@ -66,21 +139,17 @@ def auroc_delong(labels: ArrayLike, scores: ArrayLike, groups: Groups = None) ->
         groups: the patient of each case; None: every case stands alone.
 
     Raises:
-        SynthError: labels other than 0 and 1, positives or negatives of fewer than two patients,
-            or scores that are not one finite number a label.
+        SynthError: as ``delong``.
     """
-    found = _placements(labels, (scores,), groups)
-    area = float(found.areas[0])
-    se = float(np.sqrt(max(_covariance(found)[0, 0], 0.0)))
+    found = delong(labels, scores, groups=groups)
+    area, ends = float(found.auc[0]), found.interval()
+    se = float(np.sqrt(max(found.covariance[0, 0], 0.0)))
     how = "DeLong" if groups is None else "DeLong, clustered by patient (Obuchowski)"
-    if se > 0.0 and 0.0 < area < 1.0:
-        return Estimate(area, se, _logit_interval(area, se), f"{how}, logit interval")
-    if area not in (0.0, 1.0):  # no variance without separation: all scores of a class are equal
-        return Estimate(area, se, None, how, "the placement values have no variance")
-    rare = min(len(np.unique(found.of_positive)), len(np.unique(found.of_negative)))
-    bound = float(((1.0 - LEVEL) / 2) ** (1.0 / rare))
-    ends = (bound, 1.0) if area == 1.0 else (0.0, 1.0 - bound)
-    return Estimate(area, se, ends, f"{how}, exact one-class bound", _PERFECT)
+    if ends is None:  # no variance without separation: all scores of a class are equal
+        return Estimate(area, se, None, how, ALIKE)
+    if area in (0.0, 1.0):
+        return Estimate(area, se, ends, f"{how}, exact one-class bound", PERFECT)
+    return Estimate(area, se, ends, f"{how}, logit interval")
 
 
 def paired_delong(
@@ -95,33 +164,16 @@ def paired_delong(
         groups: the patient of each case; None: every case stands alone.
 
     Raises:
-        SynthError: as ``auroc_delong``.
+        SynthError: as ``delong``.
     """
-    found = _placements(labels, (one, two), groups)
-    covariance = _covariance(found)
-    gap = float(found.areas[0] - found.areas[1])
-    variance = float(covariance[0, 0] + covariance[1, 1] - 2.0 * covariance[0, 1])
-    if variance <= _NO_VARIANCE:
-        sure = gap != 0.0
-        z = float(np.sign(gap)) * np.inf if sure else 0.0
-        return Paired(gap, 0.0, z, 0.0 if sure else 1.0, (gap, gap))
-    se = variance**0.5
-    half = float(stats.norm.ppf(0.5 + LEVEL / 2)) * se
-    p = float(2.0 * stats.norm.sf(abs(gap / se)))
-    return Paired(gap, se, gap / se, p, (max(-1.0, gap - half), min(1.0, gap + half)))
+    found = delong(labels, one, two, groups=groups)
+    z, p = found.difference()
+    return Paired(float(found.auc[0] - found.auc[1]), found.gap_error(), z, p, found.units)
 
 
 def _placements(labels: ArrayLike, scores: tuple[ArrayLike, ...], groups: Groups) -> _Placements:
-    truth = np.asarray(labels)
-    if truth.ndim != 1 or not np.isin(truth, (0, 1)).all():
-        raise SynthError(
-            "labels must be a list of 0 and 1",
-            where="delong",
-            got=np.setdiff1d(truth, (0, 1))[:3].tolist() or truth.shape,
-            fix="Leave out uncertain and unstated labels first.",
-        )
-    present = truth == 1
-    names = np.unique(group_names(len(truth), groups, side="delong"), return_inverse=True)[1]
+    present = presence(labels, "delong")
+    names = np.unique(group_names(len(present), groups, side="delong"), return_inverse=True)[1]
     with_one, with_none = len(np.unique(names[present])), len(np.unique(names[~present]))
     if min(with_one, with_none) < LEAST:
         raise SynthError(
@@ -132,23 +184,11 @@ def _placements(labels: ArrayLike, scores: tuple[ArrayLike, ...], groups: Groups
     m, n = int(present.sum()), int((~present).sum())
     positive, negative = np.empty((len(scores), m)), np.empty((len(scores), n))
     for row, score in enumerate(scores):
-        values = _checked(score, truth)
+        values = finite_scores(score, present, "delong")
         both = stats.rankdata(np.concatenate([values[present], values[~present]]))
         positive[row] = (both[:m] - stats.rankdata(values[present])) / n
         negative[row] = 1.0 - (both[m:] - stats.rankdata(values[~present])) / m
     return _Placements(positive.mean(axis=1), positive, negative, names[present], names[~present])
-
-
-def _checked(scores: ArrayLike, truth: NDArray[np.generic]) -> Floats:
-    values = np.asarray(scores, dtype=np.float64)
-    if values.shape != truth.shape or not np.isfinite(values).all():
-        raise SynthError(
-            "one finite score a label is needed",
-            where="delong",
-            got=values.shape if values.shape != truth.shape else "NaN or infinite scores",
-            expected=truth.shape,
-        )
-    return values
 
 
 def _covariance(found: _Placements) -> Floats:
@@ -171,10 +211,3 @@ def _covariance(found: _Placements) -> Floats:
 def _sums(deviations: Floats, of: NDArray[np.intp], clusters: int) -> Floats:
     """Sums a patient, [k, clusters]."""
     return np.array([np.bincount(of, weights=row, minlength=clusters) for row in deviations])
-
-
-def _logit_interval(area: float, se: float) -> Interval:
-    half = float(stats.norm.ppf(0.5 + LEVEL / 2)) * se / (area * (1.0 - area))
-    centre = float(np.log(area / (1.0 - area)))
-    ends = [float(1.0 / (1.0 + np.exp(-value))) for value in (centre - half, centre + half)]
-    return ends[0], ends[1]

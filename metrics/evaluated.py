@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from metrics.ingest import ImageSet
 from metrics.sets import Sets
+from metrics.whereabouts import set_facts
 from synth.config.schema import MetricsSection
 from synth.extractors.classifier import Classifier
-from synth.manifest import read_info, sha256_file
+from synth.manifest import read_info
 from synth.provenance import versions
 
 
@@ -19,11 +22,13 @@ def provenance(
     settings: MetricsSection,
     weights: str | None,
     seconds: float,
+    out: Path | None = None,
 ) -> Mapping[str, Any]:
-    """The ``provenance`` of ``scores.json``."""
-    roles = {name: images for name, images in vars(sets).items() if images is not None}
+    """The ``provenance`` of ``scores.json``, whose paths are relative to ``out``."""
+    roles = sets.roles
     return {
-        "sets": {name: _set_facts(images) for name, images in roles.items()},
+        "sets": {name: _set_facts(images, out) for name, images in roles.items()},
+        "reading": asdict(sets.real.reading),
         "judge": None if judge is None else {"id": judge.id, "sha256": judge.weights_sha256},
         "settings": settings.model_dump(mode="json"),
         "weights": weights,
@@ -43,11 +48,9 @@ def _terms(roles: Iterable[ImageSet]) -> dict[str, list[Any]]:
     }
 
 
-def _set_facts(images: ImageSet) -> dict[str, Any]:
-    table = images.folder / "metadata.jsonl"
+def _set_facts(images: ImageSet, out: Path | None) -> dict[str, Any]:
     return {
-        "folder": images.folder.name,
+        **set_facts(images.folder, out),
         "images": len(images),
         "patients": None if images.groups is None else len(set(images.groups)),
-        "metadata_sha256": sha256_file(table) if table.is_file() else None,
     }

@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metrics.arrays import Floats, Groups, at_most, group_names
-from metrics.memorization import CLOSE as REAL_TAIL
 from metrics.memorization import nearest_distance
+from metrics.share_closer import CLOSE as REAL_TAIL
 from metrics.squared import nearest_of_others
 
 REAL_SHARE = 0.05  # of real images with a finding whose probability lies below the limit

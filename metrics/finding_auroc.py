@@ -12,15 +12,18 @@ from metrics.arrays import Floats, Groups, picked
 from metrics.delong import auroc_delong
 from metrics.intervals import (
     auroc,
-    percentile_interval,
     resampling_weights,
     weighted_aurocs,
 )
-from metrics.records import Estimate, Interval
+from metrics.mover import correlations, mean_error, mean_interval
+from metrics.records import Estimate
 from synth.errors import SynthError
 
 LEAST = 2  # positives and negatives below which a finding has no AUROC
+WITHHELD = "interval withheld: "
+MEAN = "mean AUROC over findings, from their DeLong intervals and correlation"
 LEAST_IN_MACRO = 5  # positives below which a finding is too noisy to enter the mean
+TOO_FEW = f"fewer than {LEAST} positives or negatives"
 
 
 def finding_table(
@@ -38,9 +41,9 @@ def finding_table(
         groups: the patient of each image; None: every image stands alone.
 
     Returns:
-        ``{finding: {"auroc", "se", "ci", "n_positive", "n_negative"}}``; AUROC and interval are
-        None for fewer than two positives or negatives, the interval also for fewer than two
-        patients with either.
+        ``{finding: {"auroc", "se", "ci", "n_positive", "n_negative", "note"}}``; AUROC and interval
+        are None for fewer than two positives or negatives, the interval also for fewer than two
+        patients with either, and then ``note`` says so.
     """
     table = {}
     for column, name in enumerate(findings):
@@ -57,6 +60,7 @@ def finding_table(
             "ci": None if interval is None else list(interval),
             "n_positive": positive,
             "n_negative": negative,
+            "note": TOO_FEW if found is None else found.note,
         }
     return table
 
@@ -65,7 +69,7 @@ def _area(truth: Floats, scores: Floats, groups: Groups) -> Estimate:
     try:
         return auroc_delong(truth, scores, groups)
     except SynthError as error:
-        return Estimate(auroc(truth, scores), None, None, "AUROC", str(error))
+        return Estimate(auroc(truth, scores), None, None, "AUROC", f"{WITHHELD}{error}")
 
 
 def macro_columns(labels: Floats) -> list[int]:
@@ -85,28 +89,52 @@ def macro_auroc(
     groups: Groups,
     resamples: int,
     seed: int,
-) -> tuple[float | None, Interval | None]:
-    """Mean AUROC over columns, with a percentile interval over resampled patients."""
-    if not columns:
-        return None, None
-    values = [auroc(*_known(probabilities, labels, column)) for column in columns]
-    weights = resampling_weights(len(labels), groups, resamples=resamples, seed=seed)
-    draws = macro_draws(probabilities, labels, columns, weights)
-    return float(np.mean(values)), percentile_interval(draws)
+) -> Estimate | None:
+    """Mean AUROC over columns, as ``mean_over_findings``; None without columns.
 
-
-def macro_draws(
-    probabilities: NDArray[np.floating], labels: Floats, columns: Sequence[int], weights: Floats
-) -> Floats:
-    """Mean AUROC over columns under each row of bootstrap weights, float64 [resamples].
-
-    A finding that loses its positives in a resample is left out of that resample's mean.
+    Args:
+        probabilities: [N, findings].
+        labels: [N, findings], 1, 0 or NaN.
+        columns: that enter the mean.
+        groups: the patient of each image; None: every image stands alone.
+        resamples: of patients, for the correlation between findings.
+        seed: of the resampling.
     """
-    per_finding = finding_draws(probabilities, labels, columns, weights)
-    known = np.isfinite(per_finding)
-    total: Floats = np.where(known, per_finding, 0.0).sum(axis=0)
-    mean: Floats = total / np.maximum(known.sum(axis=0), 1)
-    return mean
+    if not columns:
+        return None
+    areas = []
+    for column in columns:
+        known = np.flatnonzero(np.isfinite(labels[:, column]))
+        areas.append(_area(*_known(probabilities, labels, column), picked(groups, known)))
+    weights = resampling_weights(len(labels), groups, resamples=resamples, seed=seed)
+    return mean_over_findings(areas, finding_draws(probabilities, labels, columns, weights))
+
+
+def mean_over_findings(areas: Sequence[Estimate], draws: Floats) -> Estimate:
+    """The mean of AUROCs, its interval built from theirs (``metrics.mover``).
+
+    A percentile interval of resampled means is too narrow for rare findings near 1: of 95 %
+    intervals of three findings with six positives each and an AUROC of 0.983, 82 % held it.
+
+    Args:
+        areas: of each finding; one without an interval withholds that of the mean.
+        draws: float64 [findings, b] over resampled patients, for the correlation between findings;
+            NaN where a resample cannot judge a finding, and such draws are left out.
+    """
+    values = np.array([one.value for one in areas])
+    ends = [one.ci for one in areas if one.ci is not None]
+    if len(ends) < len(areas):
+        why = next(one.note for one in areas if one.ci is None).removeprefix(WITHHELD)
+        note = f"{WITHHELD}{len(areas) - len(ends)} of {len(areas)} findings have none: {why}"
+        return Estimate(float(values.mean()), None, None, MEAN, note)
+    shared = correlations(draws)
+    errors = np.array([one.se or 0.0 for one in areas])
+    return Estimate(
+        float(values.mean()),
+        mean_error(errors, shared),
+        mean_interval(values, np.array(ends), shared),
+        MEAN,
+    )
 
 
 def finding_draws(

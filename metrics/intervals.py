@@ -1,12 +1,13 @@
-"""Intervals: DeLong for an AUROC, patient bootstrap, block jackknife, Wilson for a share."""
+"""Intervals: patient bootstrap, block jackknife, Wilson for a share, the logit scale."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
+from scipy.special import expit
 
 from metrics.arrays import Floats, Groups, group_names
 from metrics.records import Estimate, Interval
@@ -16,70 +17,6 @@ from synth.seeding import numpy_rng
 LEVEL = 0.95
 
 
-@dataclass(frozen=True)
-class DeLong:
-    """AUROCs of k scores on the same cases and their covariance.
-
-    Attributes:
-        auc: float64 [k].
-        covariance: float64 [k, k].
-    """
-
-    auc: Floats
-    covariance: Floats
-
-    def interval(self, index: int = 0) -> Interval:
-        """95 % interval on the logit scale, which stays inside [0, 1].
-
-        Of no width where the variance is zero: see ``auroc_interval`` for perfect separation.
-        """
-        auc, variance = float(self.auc[index]), float(self.covariance[index, index])
-        return _logit_interval(auc, variance)
-
-    def difference(self, first: int = 0, second: int = 1) -> tuple[float, float]:
-        """Z and two-sided p of ``auc[first] == auc[second]``; (0, 1) for identical scores."""
-        c = self.covariance
-        variance = float(c[first, first] + c[second, second] - 2.0 * c[first, second])
-        gap = float(self.auc[first] - self.auc[second])
-        if variance <= 1e-15:
-            return (0.0, 1.0) if gap == 0.0 else (float(np.sign(gap)) * np.inf, 0.0)
-        z = gap / variance**0.5
-        return z, float(2.0 * stats.norm.sf(abs(z)))
-
-
-def delong(labels: ArrayLike, *scores: ArrayLike) -> DeLong:
-    """AUROC with DeLong's covariance by mid-ranks, O(N log N) (Sun & Xu 2014, algorithm 2).
-
-    Args:
-        labels: [n] of 1 (present) and 0 (absent).
-        scores: one or more [n], higher meaning present.
-
-    Raises:
-        SynthError: labels other than 0 and 1, fewer than two of either, or scores that are not one
-            finite number a label.
-    """
-    present = _presence(labels, "delong")
-    m, n = int(present.sum()), int((~present).sum())
-    if m < 2 or n < 2:
-        raise SynthError(
-            "an AUROC interval needs two positives and two negatives",
-            got=f"{m} positives, {n} negatives",
-        )
-    positive_parts, negative_parts, areas = [], [], []
-    for score in scores:
-        values = _scores(score, present, "delong")
-        both = stats.rankdata(np.concatenate([values[present], values[~present]]))
-        v10 = (both[:m] - stats.rankdata(values[present])) / n
-        v01 = 1.0 - (both[m:] - stats.rankdata(values[~present])) / m
-        positive_parts.append(v10)
-        negative_parts.append(v01)
-        areas.append(float(v10.mean()))
-    covariance = (
-        np.atleast_2d(np.cov(positive_parts)) / m + np.atleast_2d(np.cov(negative_parts)) / n
-    )
-    return DeLong(np.array(areas), covariance)
-
-
 def auroc(labels: ArrayLike, scores: ArrayLike) -> float:
     """Area under the ROC curve, ties counted half.
 
@@ -87,17 +24,22 @@ def auroc(labels: ArrayLike, scores: ArrayLike) -> float:
         SynthError: labels other than 0 and 1, none of either, or scores that are not one finite
             number a label.
     """
-    truth = _presence(labels, "auroc")
+    truth = presence(labels, "auroc")
     m, n = int(truth.sum()), int((~truth).sum())
     if not m or not n:
         raise SynthError(
             "an AUROC needs a positive and a negative", got=f"{m} positives, {n} negatives"
         )
-    ranks = stats.rankdata(_scores(scores, truth, "auroc"))
+    ranks = stats.rankdata(finite_scores(scores, truth, "auroc"))
     return float((ranks[truth].sum() - m * (m + 1) / 2) / (m * n))
 
 
-def _presence(labels: ArrayLike, where: str) -> NDArray[np.bool_]:
+def presence(labels: ArrayLike, where: str) -> NDArray[np.bool_]:
+    """Which of [n] labels are 1.
+
+    Raises:
+        SynthError: labels other than 0 and 1, or not a list.
+    """
     truth = np.asarray(labels)
     if truth.ndim != 1 or not np.isin(truth, (0, 1)).all():
         strange = np.setdiff1d(truth, (0, 1))[:3].tolist()
@@ -110,7 +52,12 @@ def _presence(labels: ArrayLike, where: str) -> NDArray[np.bool_]:
     return np.asarray(truth == 1)
 
 
-def _scores(scores: ArrayLike, truth: NDArray[np.bool_], where: str) -> Floats:
+def finite_scores(scores: ArrayLike, truth: NDArray[np.bool_], where: str) -> Floats:
+    """Scores as float64 [n].
+
+    Raises:
+        SynthError: not one finite number a label.
+    """
     values = np.asarray(scores, dtype=np.float64)
     if values.shape != truth.shape:
         raise SynthError(
@@ -121,33 +68,40 @@ def _scores(scores: ArrayLike, truth: NDArray[np.bool_], where: str) -> Floats:
     return values
 
 
-def _logit_interval(auc: float, variance: float) -> Interval:
-    if auc <= 0.0 or auc >= 1.0 or variance <= 0.0:
-        return auc, auc
-    z = float(stats.norm.ppf(0.5 + LEVEL / 2))
-    centre = np.log(auc / (1.0 - auc))
-    half = z * variance**0.5 / (auc * (1.0 - auc))
-    low, high = centre - half, centre + half
-    return float(1.0 / (1.0 + np.exp(-low))), float(1.0 / (1.0 + np.exp(-high)))
+def logit_interval(
+    area: float, se: float, degrees: float = np.inf, level: float = LEVEL
+) -> Interval:
+    """Interval of an AUROC strictly between 0 and 1 on the logit scale, which stays inside it.
 
-
-def auroc_interval(labels: ArrayLike, scores: ArrayLike) -> tuple[float, Interval]:
-    """AUROC with its 95 % DeLong interval.
-
-    A perfect separation has no DeLong variance; its lower bound is then the exact one-class bound:
-    the AUROC at which as many independent pairs as the rarer class has cases would all be ordered
-    rightly with 2.5 % probability.
+    Args:
+        area: in 0..1, ends left out.
+        se: its standard error, above 0.
+        degrees: of freedom of ``se``, for Student's t.
+        level: of confidence.
     """
-    found = delong(labels, scores)
-    area = float(found.auc[0])
-    truth = np.asarray(labels)
-    rare = int(min((truth == 1).sum(), (truth == 0).sum()))
-    bound = ((1.0 - LEVEL) / 2) ** (1.0 / rare)
-    if area >= 1.0:
-        return area, (bound, 1.0)
-    if area <= 0.0:
-        return area, (0.0, 1.0 - bound)
-    return area, found.interval()
+    half = float(stats.t.ppf(0.5 + level / 2, degrees)) * se / (area * (1.0 - area))
+    centre = float(np.log(area / (1.0 - area)))
+    return float(expit(centre - half)), float(expit(centre + half))
+
+
+def perfect_interval(area: float, units: int) -> Interval:
+    """Interval of an AUROC, or share, of 0 or 1, which shows no variance.
+
+    Of 1, the lower end is that at which ``units`` independent cases would all be right with 2.5 %
+    probability; of 0, the mirror image.
+    """
+    bound = float(((1.0 - LEVEL) / 2) ** (1.0 / units))
+    return (bound, 1.0) if area == 1.0 else (0.0, 1.0 - bound)
+
+
+def satterthwaite(variances: Sequence[float], degrees: Sequence[float]) -> float:
+    """Degrees of freedom of a sum of independent variances, each with its own (Satterthwaite 1946).
+
+    >>> satterthwaite([1.0, 1.0], [4, 4])
+    8.0
+    """
+    lost = sum(one**2 / of for one, of in zip(variances, degrees, strict=True) if one > 0.0)
+    return float(sum(variances) ** 2 / lost) if lost > 0.0 else float(np.inf)
 
 
 def jackknife(full: float, without: Floats, *, bias_reduced: bool) -> Estimate:
@@ -168,13 +122,13 @@ def jackknife(full: float, without: Floats, *, bias_reduced: bool) -> Estimate:
     return Estimate(value, se, (value - half, value + half), name, without=left_out)
 
 
-def wilson(successes: int, trials: int) -> Interval:
-    """Wilson's 95 % score interval of a share (Wilson 1927)."""
+def wilson(successes: float, trials: float, level: float = LEVEL) -> Interval:
+    """Wilson's score interval of a share (Wilson 1927); counts may be effective, not whole."""
     if trials < 1:
         raise SynthError("a share needs at least one trial", where="wilson", got=trials)
     if not 0 <= successes <= trials:
         raise SynthError("a share lies in 0..1", where="wilson", got=f"{successes} of {trials}")
-    z = float(stats.norm.ppf(0.5 + LEVEL / 2))
+    z = float(stats.norm.ppf(0.5 + level / 2))
     share = successes / trials
     centre = (share + z**2 / (2 * trials)) / (1 + z**2 / trials)
     half = z / (1 + z**2 / trials) * np.sqrt(share * (1 - share) / trials + z**2 / (4 * trials**2))
@@ -206,8 +160,8 @@ def weighted_aurocs(labels: ArrayLike, scores: ArrayLike, weights: Floats) -> Fl
     Returns:
         float64 [b].
     """
-    truth = _presence(labels, "bootstrap")
-    _, rank = np.unique(_scores(scores, truth, "bootstrap"), return_inverse=True)
+    truth = presence(labels, "bootstrap")
+    _, rank = np.unique(finite_scores(scores, truth, "bootstrap"), return_inverse=True)
     order = np.argsort(rank, kind="stable")
     starts = np.flatnonzero(np.diff(rank[order], prepend=-1))
     ordered = weights[:, order]

@@ -18,22 +18,16 @@ def fit_judge(sets: Sets, choices: Choices, work: Work) -> Classifier | None:
     """A classifier of findings, fitted on real training images alone, where one is asked for."""
     train, settings = sets.train, work.settings
     named = choices.extractors or (settings.extractor,)
-    if not ("auto" in named or choices.wants("label-fidelity") or choices.wants("utility")):
+    resting = {"label fidelity": choices.wants("label-fidelity")}
+    resting["utility"] = choices.wants("utility") and settings.utility is not None
+    if not ("auto" in named or any(resting.values())):
         return None
-    if train is None or not train.findings:
-        work.skip("label fidelity", "no labelled real training images to fit a judge on")
-        return None
-    findings = [
-        name
-        for name in train.findings
-        if min(((column := train.columns([name])) == 1).sum(), (column == 0).sum()) >= 2
-    ]
-    if not findings or len(train) < MIN_JUDGE:
-        work.skip(
-            "label fidelity",
-            f"a judge needs {MIN_JUDGE} training images and a finding seen present and absent; "
-            f"got {len(train)} images and {len(findings)} such findings",
-        )
+    findings = [] if train is None else _told_apart(train)
+    if train is None or not findings or len(train) < MIN_JUDGE:
+        why = sets.untrained if train is None else _why_no_judge(train, findings)
+        for what, asked in resting.items():
+            if asked:
+                work.skip(what, why)
         return None
     work.progress.stage("fitting the judge on real training images")
     with one_thread():
@@ -46,6 +40,24 @@ def fit_judge(sets: Sets, choices: Choices, work: Work) -> Classifier | None:
             image_size=settings.image_size,
             device=select_device(settings.device).type,
         )
+
+
+def _told_apart(train: ImageSet) -> list[str]:
+    """Findings that at least two images show and two do not."""
+    return [
+        name
+        for name in train.findings
+        if min(((column := train.columns([name])) == 1).sum(), (column == 0).sum()) >= 2
+    ]
+
+
+def _why_no_judge(train: ImageSet, findings: list[str]) -> str:
+    if not train.findings:
+        return f"no labels on the training images of {train.folder} to fit a judge on"
+    return (
+        f"a judge needs {MIN_JUDGE} training images and a finding seen present and absent; "
+        f"got {len(train)} images and {len(findings)} such findings"
+    )
 
 
 def judged(

@@ -10,8 +10,8 @@ mistake on 5 % of real images without it. Nothing learned gives about 0.05. The 
 estimate too: its interval holds that of the quantile, by ranks of real patients, and is withheld
 where fewer than 50 of them set it.
 
-Intervals of an AUROC are DeLong's, with patients as units where they are known; the difference to
-the ceiling is that of ``metrics.ceiling``.
+Intervals of an AUROC are DeLong's, with patients as units where they are known; that of the mean is
+built from them; the difference to the ceiling is that of ``metrics.ceiling``.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from metrics.ceiling import gap_to_ceiling
 from metrics.finding_auroc import finding_table, macro_auroc, macro_columns
 from metrics.intervals import LEVEL, wilson
 from metrics.multiplicity import holm_by_name
+from metrics.records import Estimate
 
 if TYPE_CHECKING:  # both load torch, which this function of a judge and two sets need not
     from metrics.ingest import ImageSet
@@ -52,7 +53,7 @@ def label_fidelity(
         judge: fitted on real training images.
         synthetic: images with the labels they were conditioned on.
         real: held-out real images, for the ceiling.
-        resamples: bootstrap resamples behind the interval of the mean.
+        resamples: of patients, behind the correlation of findings in the interval of the mean.
         seed: of the resampling.
 
     Returns:
@@ -75,23 +76,27 @@ def label_fidelity(
     for name, row in table.items():
         row["p_holm"] = adjusted[name]
     columns = macro_columns(asked)
-    area, interval = macro_auroc(
-        made, asked, columns, groups=synthetic.groups, resamples=resamples, seed=seed
-    )
+    drawn = {"resamples": resamples, "seed": seed}
+    area = macro_auroc(made, asked, columns, groups=synthetic.groups, **drawn)
     judged = [column for column in columns if column in macro_columns(truth)]
-    real_area, real_interval = macro_auroc(
-        seen, truth, judged, groups=real.groups, resamples=resamples, seed=seed
-    )
+    ceiling_area = macro_auroc(seen, truth, judged, groups=real.groups, **drawn)
     macro = {
-        "auroc": area,
-        "ci": None if interval is None else list(interval),
+        **_mean(area, ""),
         "findings": [findings[column] for column in columns],
-        "real_auroc": real_area,
-        "real_ci": None if real_interval is None else list(real_interval),
+        **_mean(ceiling_area, "real_"),
     }
     if judged == columns:  # else the two means are over different findings
         macro |= difference_to_ceiling(macro)
     return {"macro": macro, "findings": table}
+
+
+def _mean(found: Estimate | None, prefix: str) -> dict[str, Any]:
+    interval = None if found is None else found.ci
+    return {
+        f"{prefix}auroc": None if found is None else found.value,
+        f"{prefix}ci": None if interval is None else list(interval),
+        f"{prefix}note": "" if found is None else found.note,
+    }
 
 
 def difference_to_ceiling(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from scipy import stats
 
 from metrics.arrays import Floats, Groups, features, group_names, picked
 from metrics.delong import auroc_delong
-from metrics.intervals import LEVEL
+from metrics.intervals import LEVEL, perfect_interval
 from metrics.pairs import unit_vectors
 from metrics.records import Estimate
 from synth.errors import SynthError
@@ -125,9 +125,8 @@ def leaning_accuracy(given: Judged, column: int) -> Estimate:
     value, count, rare = float(np.mean(shares)), len(influence), fewest_patients(given, column)
     se = float(np.sqrt(count / (count - 1) * sum(part**2 for part in influence.values())))
     if value in (0.0, 1.0):
-        bound = ((1.0 - LEVEL) / 2) ** (1.0 / rare)
-        ci = (bound, 1.0) if value == 1.0 else (0.0, 1.0 - bound)
-        return Estimate(value, se, ci, ACCURACY, "all alike: the bound is that of the rarer class")
+        why = "all alike: the bound is that of the rarer class"
+        return Estimate(value, se, perfect_interval(value, rare), ACCURACY, why)
     if se < _NO_SPREAD:
         return Estimate(value, se, None, ACCURACY, ALIKE)
     half = float(stats.t.ppf(0.5 + LEVEL / 2, rare - 1)) * se
@@ -140,5 +139,5 @@ def p_of_chance(given: Judged, column: int) -> float:
     if not found.se:
         return 1.0 if found.value == 0.5 else min(1.0, 2.0 * 0.5 ** fewest_patients(given, column))
     area = found.value
-    z = np.log(area / (1.0 - area)) * area * (1.0 - area) / found.se
-    return float(2.0 * stats.norm.sf(abs(z)))
+    t = np.log(area / (1.0 - area)) * area * (1.0 - area) / found.se
+    return float(2.0 * stats.t.sf(abs(t), fewest_patients(given, column) - 1))

@@ -14,12 +14,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from metrics.arrays import Floats, Groups, feature_pair, group_names
 from metrics.delong import auroc_delong
-from metrics.intervals import LEVEL, auroc, wilson
+from metrics.intervals import auroc
 from metrics.records import Estimate
+from metrics.share_closer import ShareCloser, share_closer
 from synth.errors import SynthError
-from synth.seeding import numpy_rng
 
-CLOSE = 0.01  # quantile of the held-out distances below which an image counts as very close
 _QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75)
 _BINS = 40
 _REACH = 0.99  # quantile of all distances at half the histogram's width, if any lie that far out
@@ -33,28 +32,30 @@ class Memorization:
     Attributes:
         auc: probability that a synthetic image lies closer to its nearest training image than a
             held-out real image does; 0.5 without memorization, 1 for copies.
-        share_closer: share of synthetic images closer than the closest 1 % of held-out ones.
+        closer: share of synthetic images closer than the closest 1 % of held-out patients, or than
+            the closest one of fewer than two hundred.
         synthetic: [m] distance of each synthetic image to its nearest training image.
         nearest: [m] which training image that is.
         held_out: [h] the same distance of held-out real images.
     """
 
     auc: Estimate
-    share_closer: Estimate
+    closer: ShareCloser
     synthetic: Floats
     nearest: NDArray[np.intp]
     held_out: Floats
 
-    def limit(self) -> float:
-        """The distance below which the closest 1 % of held-out images lie."""
-        return float(np.quantile(self.held_out, CLOSE))
+    @property
+    def share_closer(self) -> Estimate:
+        """The share with its interval; p and what is expected are in ``closer``."""
+        return self.closer.estimate
 
     def histogram(self) -> dict[str, Any]:
         """Both distributions in bins of equal width from 0.
 
         Returns:
             ``edges`` [41], ``synthetic`` and ``held_out`` [40] counts, of which the last ones hold
-            all that lies beyond, and ``limit``.
+            all that lies beyond, and the ``limit`` of ``closer``.
         """
         both = np.concatenate([self.synthetic, self.held_out])
         top = min(float(both.max()), 2.0 * float(np.quantile(both, _REACH))) or 1.0
@@ -64,7 +65,7 @@ class Memorization:
             side: np.histogram(np.minimum(values, top), edges)[0].tolist()
             for side, values in sides.items()
         }
-        return {"edges": edges.tolist(), **counts, "limit": self.limit()}
+        return {"edges": edges.tolist(), **counts, "limit": self.closer.limit}
 
     def quantiles(self) -> dict[str, dict[str, float]]:
         """Quantiles of both distance distributions, keyed by percentage."""
@@ -84,8 +85,6 @@ def memorization(
     synthetic: ArrayLike,
     held_out_groups: Groups = None,
     synthetic_groups: Groups = None,
-    resamples: int = 1000,
-    seed: int = 0,
 ) -> Memorization:
     """Compare distances to the training images between synthetic and held-out real images.
 
@@ -95,23 +94,19 @@ def memorization(
         synthetic: [m, d] features of synthetic images.
         held_out_groups: the patient of each held-out image; None: each its own.
         synthetic_groups: the same of synthetic images.
-        resamples: bootstrap resamples of patients behind the interval of ``share_closer``.
-        seed: of the resampling.
 
     Raises:
         SynthError: fewer than two rows a side, different dimensions or non-finite values.
     """
-    seen, made = feature_pair(train, synthetic)
-    _, unseen = feature_pair(train, held_out)
+    seen, made = feature_pair(train, synthetic, sides=("train", "synthetic"))
+    _, unseen = feature_pair(train, held_out, sides=("train", "held_out"))
     close, nearest = nearest_distance(made, seen)
     baseline, _ = nearest_distance(unseen, seen)
-    patients = (
-        group_names(len(close), synthetic_groups, side="synthetic"),
-        group_names(len(baseline), held_out_groups, side="held_out"),
-    )
+    made_by = group_names(len(close), synthetic_groups, side="synthetic")
+    patients = group_names(len(baseline), held_out_groups, side="held_out")
     return Memorization(
-        auc=_area(close, baseline, *patients),
-        share_closer=_share(close, baseline, *patients, resamples, seed),
+        auc=_area(close, baseline, made_by, patients),
+        closer=share_closer(synthetic=close, held_out=baseline, made=made_by, unseen=patients),
         synthetic=close,
         nearest=nearest,
         held_out=baseline,
@@ -131,51 +126,6 @@ def _area(close: Floats, baseline: Floats, made: list[str], held_out: list[str])
         return Estimate(auroc(is_synthetic, score), None, None, how, note)
     how = f"{how}, DeLong interval clustered by patient"
     return Estimate(found.value, found.se, found.ci, how, "0.5 is expected")
-
-
-def _share(
-    close: Floats,
-    baseline: Floats,
-    made: list[str],
-    held_out: list[str],
-    resamples: int,
-    seed: int,
-) -> Estimate:
-    """Share below the threshold; its interval resamples the threshold's patients too."""
-    below = int((close < np.quantile(baseline, CLOSE)).sum())
-    order = np.argsort(baseline, kind="stable")
-    own, own_count = _numbered(made)
-    others, others_count = _numbered(held_out)
-    rng = numpy_rng("metrics", "memorization", seed)
-    draws = np.empty(resamples)
-    for at in range(resamples):
-        weight = np.cumsum(_resampled(rng, others_count)[others[order]])
-        threshold = baseline[order[int(np.argmax(weight >= CLOSE * weight[-1]))]]
-        mine = _resampled(rng, own_count)[own]
-        draws[at] = mine[close < threshold].sum() / mine.sum()
-    tail = (1.0 - LEVEL) / 2
-    low, high = wilson(below, len(close))  # where no resample differs, as for none or all below
-    return Estimate(
-        below / len(close),
-        float(draws.std(ddof=1)),
-        (
-            min(low, float(np.quantile(draws, tail))),
-            max(high, float(np.quantile(draws, 1.0 - tail))),
-        ),
-        "share below the 1 % quantile of held-out distances, patient bootstrap of both, "
-        "no narrower than Wilson's",
-        f"about {CLOSE} is expected",
-    )
-
-
-def _numbered(names: list[str]) -> tuple[NDArray[np.intp], int]:
-    unique, number = np.unique(names, return_inverse=True)
-    return number, len(unique)
-
-
-def _resampled(rng: np.random.Generator, count: int) -> NDArray[np.int_]:
-    """How often each of ``count`` patients is drawn."""
-    return np.bincount(rng.integers(0, count, size=count), minlength=count)
 
 
 def nearest_distance(points: Floats, among: Floats) -> tuple[Floats, NDArray[np.intp]]:

@@ -21,7 +21,12 @@ _TINY = 1e-15  # the original scorer's
 
 
 def mifid(
-    *, train: ArrayLike, synthetic: ArrayLike, real: ArrayLike | None = None, eps: float = 0.1
+    *,
+    train: ArrayLike,
+    synthetic: ArrayLike,
+    real: ArrayLike | None = None,
+    eps: float = 0.1,
+    allow_rank_deficient: bool = False,
 ) -> Record:
     """Plug-in Fréchet distance, divided by how far images stay from the training set.
 
@@ -30,6 +35,8 @@ def mifid(
         synthetic: [m, d] features of synthetic images.
         real: [n, d] reference of the Fréchet distance; None takes the training images.
         eps: mean cosine distance from which on nothing is memorized.
+        allow_rank_deficient: let the Fréchet distance stand on no more rows than dimensions, where
+            it is mostly bias.
 
     Returns:
         ``details`` holds ``frechet`` and ``distance``, the mean distance before the threshold.
@@ -37,8 +44,17 @@ def mifid(
     Raises:
         SynthError: too few rows, different dimensions, or a row of zeros.
     """
-    seen, made = feature_pair(train, synthetic)
+    seen, made = feature_pair(train, synthetic, sides=("train", "synthetic"))
     reference = seen if real is None else feature_pair(real, synthetic)[0]
+    size, dim = min(len(reference), len(made)), made.shape[1]
+    if size <= dim and not allow_rank_deficient:
+        raise SynthError(
+            "fewer images than dimensions: the covariance is rank deficient",
+            where="mifid",
+            got=f"{size} images, {dim} features",
+            expected=f"more than {dim} images a side",
+            fix="Read copy-rate or nn-auc, or pass allow_rank_deficient=True.",
+        )
     plain = frechet_distance(real=reference, synthetic=made)
     distance = nearest_cosine(made, seen)
     penalty = distance + _TINY if distance < eps else 1.0

@@ -57,8 +57,8 @@ def nearest_neighbour_auc(
     Raises:
         SynthError: fewer than two rows a side or different dimensions.
     """
-    seen, unseen = feature_pair(train, heldout)
-    _, made = feature_pair(train, synthetic)
+    seen, unseen = feature_pair(train, heldout, sides=("train", "heldout"))
+    _, made = feature_pair(train, synthetic, sides=("train", "synthetic"))
     seen, unseen, names, other = equal_sizes(seen, unseen, train_groups, heldout_groups, seed=seed)
     number = min(
         block_count(len(seen), names, most=_BLOCKS),

@@ -23,10 +23,9 @@ import numpy as np
 from scipy import stats
 
 from metrics.ceiling import gap_to_ceiling
-from metrics.finding_auroc import macro_draws
-from metrics.intervals import LEVEL, percentile_interval, resampling_weights
+from metrics.finding_auroc import finding_draws, mean_over_findings
+from metrics.intervals import LEVEL, resampling_weights
 from metrics.leaning import (
-    ALIKE,
     Judged,
     fewest_patients,
     labelled_cases,
@@ -39,7 +38,6 @@ from metrics.records import Estimate, Floor, Record, recorded
 from synth.errors import SynthError
 
 LEAST = 10  # patients with a finding, and without it, below which nothing is said of it
-MACRO = "mean AUROC over findings, bootstrap of patients"
 _MEANING = "whether images lie closer to the sentence that states a finding where it is present"
 
 
@@ -70,7 +68,7 @@ def negation(
         synthetic: images and the labels that they were asked for.
         real: held-out real images, for the ceiling.
         findings: names of the columns.
-        resamples: bootstrap resamples behind the interval of the mean.
+        resamples: of patients, behind the correlation of findings in the interval of the mean.
         seed: of the resampling.
 
     Raises:
@@ -129,13 +127,9 @@ def _macro(made: Judged, real: Judged | None, kept: list[int], resamples: int, s
 
 
 def _mean(given: Judged, kept: list[int], resamples: int, seed: int) -> Estimate:
-    values = [leaning_auroc(given, column).value for column in kept]
     weights = resampling_weights(len(given.labels), given.groups, resamples=resamples, seed=seed)
-    draws = macro_draws(given.leaning, given.labels, kept, weights)
-    se = float(draws.std(ddof=1))
-    ci = percentile_interval(draws) if se > 1e-12 else None
-    note = "" if ci is not None else ALIKE
-    return Estimate(float(np.mean(values)), se, ci, MACRO, note)
+    draws = finding_draws(given.leaning, given.labels, kept, weights)
+    return mean_over_findings([leaning_auroc(given, column) for column in kept], draws)
 
 
 def _signs(given: Judged, kept: list[int]) -> tuple[int, float]:

@@ -23,11 +23,12 @@ from metrics.ingest import ImageSet
 from metrics.intervals import resampling_weights
 from metrics.logistic import Logistic, logistic_path
 from metrics.probe_choice import Choice, choose
+from metrics.seed_luck import seed_picks
 from metrics.utility_arms import REAL, SYNTHETIC, Arm, arms_of, curve_of, shared_rows
 from metrics.utility_groups import Members, members
 from metrics.utility_held_out import held_out
 from metrics.utility_leak import refuse_leak
-from metrics.utility_scores import Bench, Judged, arm_scores, judged, seed_picks
+from metrics.utility_scores import Bench, Judged, arm_scores, judged
 from synth.config.schema import ProbeSection
 from synth.errors import SynthError, UsageError
 from synth.extractors.base import Extractor
@@ -110,7 +111,8 @@ def linear_probe(
         findings: the columns' names.
         settings: arms and strengths, the same for every arm.
         groups: members of each group of test patients, by attribute.
-        resamples: of test patients, for intervals, and of the validation patients who choose.
+        resamples: of test patients, for how arms and findings go together in intervals, and of the
+            validation patients who choose.
         seed: of the parts taken of the synthetic images, and of the resamples.
 
     Returns:
@@ -228,12 +230,12 @@ def _judged(one: Fitted, test: Examples, validation: Examples | None, bench: Ben
         return judged([model.probabilities(test.features)], [seen], bench)
 
     chosen = by(one.model)
-    draws, macro = chosen.draws.copy(), chosen.macro.copy()
+    draws = chosen.draws.copy()
     for index in np.unique(one.choice.resampled).tolist():
         if index != one.choice.best:
             other, rows = by(one.models[index]), one.choice.resampled == index
-            draws[:, rows], macro[rows] = other.draws[:, rows], other.macro[rows]
-    return replace(chosen, draws=draws, macro=macro)
+            draws[:, rows] = other.draws[:, rows]
+    return replace(chosen, draws=draws)
 
 
 def probe_utility(

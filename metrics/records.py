@@ -32,7 +32,7 @@
       "not_computed": [{"what": ..., "why": ...}],
       "warnings": [text],
       "protocol": {"fingerprint", ...},          what must be equal to compare; see metrics.protocol
-      "provenance": {...}
+      "provenance": {"sets": {role: whereabouts}, "reading": {"white", "preset"}, ...}
     }
 
     record    the fields of ``Record``, lists for intervals, null for what does not apply
@@ -47,22 +47,31 @@
               ``floor`` of a record is what real held-out pairs score; its ``details`` hold
               "chance", "real_ci", "difference" to the real pairs with "difference_ci" and "p",
               "truncated" and "real_truncated" texts; see ``metrics.alignment``
-    fidelity  {"macro": {"auroc", "ci", "findings", "real_auroc", "real_ci"},
-               "findings": {name: {"auroc", "ci", "n_positive", "n_negative",
-                                   "real_auroc", "real_ci", "real_n_positive", "real_n_negative",
+    fidelity  {"macro": {"auroc", "ci", "note", "findings", "real_auroc", "real_ci", "real_note"},
+               "findings": {name: {"auroc", "se", "ci", "note", "n_positive", "n_negative",
+                                   "real_auroc", "real_se", "real_ci", "real_note",
+                                   "real_n_positive", "real_n_negative",
                                    "detected", "detected_ci", "real_detected",
                                    "real_detected_ci"}}}   see ``metrics.label_fidelity``
-    arm       {"macro_auroc", "ci", "n_train", "delta", "delta_ci",
+    arm       {"macro_auroc", "ci", "n_train", "delta", "delta_ci", "note",
                "macro_auprc", "macro_ece", "macro_brier", "recovered", "steps", "candidates",
                "learning_rates", "worst_group", "underdiagnosis",   see ``metrics.utility_groups``
-               "findings": {name: {"auroc", "ci", "n_positive", "n_negative", "delta", "delta_ci",
-                                   "auprc", "ece", "brier", "p_seeds", "p", "p_holm"}}}
+               "findings": {name: {"auroc", "se", "ci", "delta", "delta_ci", "note",
+                                   "n_positive", "n_negative", "auprc", "ece", "brier",
+                                   "p_seeds", "p", "p_holm"}}}
     failure   {"synthetic", "synthetic_id", "reason", "finding", "score", "limit", "beyond",
                "other", "other_id", "other_set"}   see ``metrics.failures``
 
+    whereabouts {"folder": name, "path", "images", "patients", "metadata_sha256": of a dataset,
+                 "files_sha256": names and sizes of other images}   see ``metrics.whereabouts``
+
 ``histogram`` counts distances to the nearest training image: ``edges`` has one number more than
 ``synthetic`` and ``held_out`` have counts, and the last bin also holds all that lies beyond it;
-``limit`` is the distance below which the closest 1 % of held-out images lie.
+``limit`` is the largest distance of the closest 1 % of held-out patients, at least of one patient.
+The ``details`` of ``share_closer`` hold it too, with ``rank`` (how many patients that is),
+``patients``, ``expected`` (the share of an honest generator), the one-sided ``p`` of more, and
+``at_most``, the upper end of the interval, also where its lower end is withheld: see
+``metrics.share_closer``.
 
     spread    {"value", "se", "ci", "delta", "delta_se", "delta_ci", "note"}, delta against ``real``
 
@@ -125,6 +134,7 @@ class Floor:
 class Record:
     """One number and everything needed to compare it with another one.
 
+    Both N are null where a file of statistics does not say them.
     ``details`` holds what belongs to one metric alone: a p-value, a cross-check, pairs.
     ``fingerprint`` is a hash of all that must be equal to compare it (``metrics.protocol``).
     ``without`` is that of ``Estimate``.
@@ -133,8 +143,8 @@ class Record:
     value: float | None
     se: float | None
     ci: Interval | None
-    n_real: int
-    n_synthetic: int
+    n_real: int | None
+    n_synthetic: int | None
     estimator: str
     seed: int
     higher_is_better: bool | None

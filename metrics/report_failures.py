@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from metrics.report_images import Shot, embed
+from metrics.report_images import Shot, embed_of
+from metrics.report_sets import ShownSet
 from metrics.report_values import Scores, finite, items, number, sentence, why_missing, words
-from synth.manifest import Dataset
 
 MOST = 24  # images, whatever the scores hold
 _SIDE = 128  # pixels
@@ -84,12 +83,15 @@ class FailureView:
     why: str = ""
 
 
-def failure_view(scores: Scores, real: Dataset, synthetic: Dataset) -> FailureView:
-    """``failures`` of the scores, reason by reason; images whose files are gone are left out."""
+def failure_view(
+    scores: Scores, *, real: ShownSet, synthetic: ShownSet, train: ShownSet
+) -> FailureView:
+    """``failures`` of the scores, reason by reason; images that are gone are left out."""
+    sides = {"real": real, "synthetic": synthetic, "train": train}
     found: dict[str, list[Failed]] = {}
     for entry in items(scores, "failures")[:MOST]:
         if isinstance(entry, Mapping):
-            failed = _failed(entry, real, synthetic)
+            failed = _failed(entry, sides)
             if failed is not None:
                 found.setdefault(str(entry.get("reason")), []).append(failed)
     groups = tuple(
@@ -97,23 +99,29 @@ def failure_view(scores: Scores, real: Dataset, synthetic: Dataset) -> FailureVi
         for reason, images in found.items()
     )
     if not groups:
+        if items(scores, "failures"):
+            return FailureView(why=synthetic.why or "The images it names are not in their folder.")
         reason = "The scores name no images. Newer scores do, unless they are told not to."
         return FailureView(why=sentence(why_missing(scores, ("failures",), reason)))
     every = [image for group in groups for image in group.images]
     return FailureView(groups, len(every), sum(image.beyond for image in every))
 
 
-def _failed(entry: Mapping[str, Any], real: Dataset, synthetic: Dataset) -> Failed | None:
-    made = _file(synthetic, entry.get("synthetic"))
+def _failed(entry: Mapping[str, Any], sides: Mapping[str, ShownSet]) -> Failed | None:
+    synthetic = sides["synthetic"]
+    made = synthetic.picture(entry.get("synthetic"))
     if made is None:
         return None
     role = str(entry.get("other_set"))
-    other = _file(synthetic if role == "synthetic" else real, entry.get("other"))
+    side = sides.get(role, sides["real"])
+    other = side.picture(entry.get("other"))
     finding, name = words(str(entry.get("finding") or "")), entry.get("synthetic_id")
-    text = next((r.text_used for r in synthetic.rows if r.file_name == entry["synthetic"]), "")
+    alt, text = f"synthetic image {name}", synthetic.text(made.name)
     return Failed(
-        embed(made, alt=f"synthetic image {name}", text=text, longest=_SIDE),
-        embed(other, alt=f"{_OTHERS.get(role, '')} image", longest=_SIDE) if other else None,
+        embed_of(synthetic, made, alt=alt, text=text, longest=_SIDE),
+        embed_of(side, other, alt=f"{_OTHERS.get(role, '')} image", longest=_SIDE)
+        if other
+        else None,
         _OTHERS.get(role, ""),
         _score(entry, finding),
         _verdict(entry),
@@ -133,8 +141,3 @@ def _verdict(entry: Mapping[str, Any]) -> str:
     if limit is None or words_for is None:
         return "too few real images for a limit"
     return words_for.format(number(limit))
-
-
-def _file(dataset: Dataset, name: Any) -> Path | None:
-    path = dataset.folder / str(name)
-    return path if name and path.is_file() else None

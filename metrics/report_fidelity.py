@@ -8,6 +8,7 @@ from markupsafe import Markup
 
 from metrics.report_forest import Dots, dot_chart
 from metrics.report_lessons import Lesson, lessons
+from metrics.report_sets import ShownSet
 from metrics.report_values import (
     LEVEL,
     NONE,
@@ -23,7 +24,6 @@ from metrics.report_values import (
     why_missing,
     words,
 )
-from synth.manifest import Dataset
 
 _MOST_ROWS = 60  # findings in the chart; the table has all of them
 
@@ -87,7 +87,7 @@ class Fidelity:
 
 
 def fidelity_view(
-    scores: Scores, *, before: Dataset | None, synthetic: Dataset, real: Dataset
+    scores: Scores, *, before: ShownSet | None, synthetic: ShownSet, real: ShownSet
 ) -> Fidelity:
     """Label fidelity before and after fine-tuning, or why there is none."""
     rows, dots = fidelity_rows(scores), fidelity_dots(scores)

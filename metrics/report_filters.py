@@ -6,10 +6,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from metrics.report_images import Shot, embed
+from metrics.report_images import Shot, embed_of
 from metrics.report_plan import extra
+from metrics.report_sets import ShownSet
 from metrics.report_values import count, finite, items, part, sentence, words
-from synth.manifest import Dataset, Row
+from synth.data.images_in import Picture
+from synth.manifest import Row
 
 SHOWN = 12  # rejected images
 _SIDE = 150  # pixels
@@ -63,9 +65,9 @@ class FilterView:
     examples: tuple[Example, ...] = ()
 
 
-def filter_view(synthetic: Dataset) -> FilterView:
+def filter_view(synthetic: ShownSet) -> FilterView:
     """From the synthetic ``dataset.json`` and its rows."""
-    found = part(extra(synthetic.info), "filters")
+    found = part(extra(synthetic.dataset.info), "filters")
     if not found:
         return FilterView()
     by = part(found, "rejected_by")
@@ -104,15 +106,15 @@ def _rate(name: str, found: Mapping[str, Any]) -> FindingRate:
     )
 
 
-def _examples(dataset: Dataset) -> list[Example]:
+def _examples(side: ShownSet) -> list[Example]:
     """Rejected images whose files are there: each filter in turn, in the order of the plan."""
-    by_filter: dict[str, list[tuple[Row, Mapping[str, Any]]]] = {}
-    for row in dataset.rows:
+    by_filter: dict[str, list[tuple[Row, Picture, Mapping[str, Any]]]] = {}
+    for row in side.rows:
         for one in _rejected(row):
             failed = items(one, "failed")
-            path = dataset.folder / str(one.get("file_name") or "")
-            if failed and path.is_file():
-                by_filter.setdefault(str(failed[0]), []).append((row, one))
+            picture = side.picture(one.get("file_name"))
+            if failed and picture is not None:
+                by_filter.setdefault(str(failed[0]), []).append((row, picture, one))
     turns = max(map(len, by_filter.values()), default=0)
     chosen = [
         by_filter[name][turn]
@@ -120,7 +122,7 @@ def _examples(dataset: Dataset) -> list[Example]:
         for name in sorted(by_filter)
         if turn < len(by_filter[name])
     ]
-    return [_example(dataset, row, one) for row, one in chosen[:SHOWN]]
+    return [_example(side, *one) for one in chosen[:SHOWN]]
 
 
 def _rejected(row: Row) -> Iterator[Mapping[str, Any]]:
@@ -135,9 +137,8 @@ def _rejected(row: Row) -> Iterator[Mapping[str, Any]]:
         yield {"file_name": row.file_name, "attempt": attempt, "failed": failed, "reasons": reasons}
 
 
-def _example(dataset: Dataset, row: Row, one: Mapping[str, Any]) -> Example:
+def _example(side: ShownSet, row: Row, picture: Picture, one: Mapping[str, Any]) -> Example:
     asked = [words(name) for name, value in row.labels.items() if value == 1]
     title = f"{row.sample_id}, attempt {one.get('attempt')}: {', '.join(asked) or 'no finding'}"
-    path = dataset.folder / str(one["file_name"])
-    shot = embed(path, alt=f"rejected image {row.sample_id}", longest=_SIDE)
+    shot = embed_of(side, picture, alt=f"rejected image {row.sample_id}", longest=_SIDE)
     return Example(shot, title, tuple(str(reason) for reason in items(one, "reasons")))

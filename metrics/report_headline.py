@@ -39,7 +39,7 @@ _NAMES = {
     "kd": "kernel distance",
     "auc": "memorization AUC",
     "nn_auc": "nearer to training than to unseen",
-    "share_closer": "closer to training than held-out",
+    "share_closer": "closer to training than the closest unseen",
     "psnr": "autoencoder PSNR (dB)",
 }
 

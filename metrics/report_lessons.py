@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from metrics.report_images import Shot, embed, plainest
+from metrics.report_images import Shot, embed_of, plainest
+from metrics.report_sets import ShownSet
 from metrics.report_values import words
-from synth.manifest import Dataset, Row
+from synth.manifest import Row
 
 _SHOWN = 3
 
@@ -27,7 +28,7 @@ class Lesson:
 
 
 def lessons(
-    finding: str | None, *, before: Dataset | None, synthetic: Dataset, real: Dataset
+    finding: str | None, *, before: ShownSet | None, synthetic: ShownSet, real: ShownSet
 ) -> tuple[Lesson, ...]:
     """Images of the same sample id in both synthetic datasets; empty where there are none."""
     if finding is None or before is None:
@@ -54,5 +55,5 @@ def lessons(
     return tuple(found)
 
 
-def _shot(dataset: Dataset, row: Row, alt: str) -> Shot:
-    return embed(dataset.path(row), alt=alt, text=row.text_used)
+def _shot(side: ShownSet, row: Row, alt: str) -> Shot:
+    return embed_of(side, side.of(row), alt=alt, text=row.text_used)

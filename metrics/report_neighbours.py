@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 
 from metrics.report_charts import histogram_chart
-from metrics.report_images import Shot, embed
+from metrics.report_images import Shot, embed_of
+from metrics.report_sets import ShownSet
 from metrics.report_values import (
     LEVEL,
     NONE,
@@ -25,9 +25,9 @@ from metrics.report_values import (
     why_missing,
     words,
 )
-from synth.manifest import Dataset
 
 _PAIRS = 8  # shown
+_ELSEWHERE = "The nearest training images are not in the real dataset's folder."
 _SHARES = {"0%": "the closest image", "50%": "half of the images"}
 
 
@@ -80,16 +80,16 @@ class Neighbours:
     why: str = ""
 
 
-def neighbours(scores: Scores, real: Dataset, synthetic: Dataset) -> Neighbours:
-    """The closest pairs whose files are in the two folders, and the histogram of distances."""
+def neighbours(scores: Scores, train: ShownSet, synthetic: ShownSet) -> Neighbours:
+    """The closest pairs whose images are in the two sets, and the histogram of distances."""
     found = part(scores, "memorization")
     details = part(scores, "metrics", "copy-rate", "details")
-    correlated = _pairs(items(details, "pairs"), real, synthetic, "correlation")
+    correlated = _pairs(items(details, "pairs"), train, synthetic, "correlation")
     if not found:
         reason = "Nearest training images were not computed."
         why = sentence(why_missing(scores, ("memorization", "nearest"), reason))
         return Neighbours(correlated=correlated, why=why)
-    pairs = _pairs(items(found, "pairs"), real, synthetic, "distance")
+    pairs = _pairs(items(found, "pairs"), train, synthetic, "distance")
     quantiles = _quantiles(part(found, "quantiles"))
     return Neighbours(
         pairs,
@@ -99,7 +99,7 @@ def neighbours(scores: Scores, real: Dataset, synthetic: Dataset) -> Neighbours:
         _below(found),
         _by_finding(part(found, "by_finding")),
         correlated,
-        "" if pairs else "The nearest training images are not in the real dataset's folder.",
+        "" if pairs else train.why or synthetic.why or _ELSEWHERE,
     )
 
 
@@ -125,39 +125,31 @@ def _copied(name: str, row: Scores) -> Copied:
 
 
 def _pairs(
-    entries: Sequence[Any], real: Dataset, synthetic: Dataset, score: str
+    entries: Sequence[Any], train: ShownSet, synthetic: ShownSet, score: str
 ) -> tuple[Pair, ...]:
     found: list[Pair] = []
     for entry in entries[:_PAIRS]:
         if isinstance(entry, Mapping):
-            found += _pair(entry, real, synthetic, score)
+            found += _pair(entry, train, synthetic, score)
     return tuple(found)
 
 
-def _pair(entry: Mapping[str, Any], real: Dataset, synthetic: Dataset, score: str) -> list[Pair]:
-    """The pair in a list, which is empty where a file is elsewhere."""
-    made, original = _file(synthetic, entry.get("synthetic")), _file(real, entry.get("real"))
+def _pair(entry: Mapping[str, Any], train: ShownSet, synthetic: ShownSet, score: str) -> list[Pair]:
+    """The pair in a list, which is empty where an image is elsewhere."""
+    made, original = synthetic.picture(entry.get("synthetic")), train.picture(entry.get("real"))
     if made is None or original is None:
         return []
     one, two = (str(entry.get(key, NONE)) for key in ("synthetic_id", "real_id"))
+    texts = synthetic.text(made.name), train.text(original.name)
     return [
         Pair(
-            embed(made, alt=f"synthetic image {one}", text=_text(synthetic, entry["synthetic"])),
-            embed(original, alt=f"training image {two}", text=_text(real, entry["real"])),
+            embed_of(synthetic, made, alt=f"synthetic image {one}", text=texts[0]),
+            embed_of(train, original, alt=f"training image {two}", text=texts[1]),
             f"{score} {number(entry.get(score))}",
             f"{one} · {two}",
             entry.get("flagged") is True,
         )
     ]
-
-
-def _file(dataset: Dataset, name: Any) -> Path | None:
-    path = dataset.folder / str(name)
-    return path if name and path.is_file() else None
-
-
-def _text(dataset: Dataset, name: Any) -> str:
-    return next((row.text_used for row in dataset.rows if row.file_name == name), "")
 
 
 def _quantiles(found: Scores) -> tuple[tuple[str, str, str], ...]:
@@ -202,12 +194,12 @@ def _histogram(found: Scores) -> Markup | None:
 
 
 def _below(found: Scores) -> str:
-    """How many synthetic images lie below the limit, against 1 % of held-out ones."""
+    """What the limit is, and how many synthetic images lie below it."""
     limit = finite(part(found, "histogram").get("limit"))
     share = finite(part(found, "share_closer").get("value"))
     if limit is None or share is None:
         return ""
     return (
-        f"The limit, {number(limit)}, is the distance below which the closest 1 % of held-out real "
-        f"images lie; {100 * share:.1f} % of the synthetic images lie below it."
+        f"The limit, {number(limit)}, is the distance of the closest 1 % of unseen patients, at "
+        f"least of one; {100 * share:.1f} % of the synthetic images lie below it."
     )

@@ -49,23 +49,26 @@ class PlanView:
     why: str = ""
 
 
-def plan_view(real: Dataset, synthetic: Dataset) -> PlanView:
-    """From the plan in the synthetic ``dataset.json``, else counted from the rows."""
+def plan_view(real: Dataset, synthetic: Dataset, *, missing: str = "") -> PlanView:
+    """From the plan in the synthetic ``dataset.json``, else counted from the rows.
+
+    ``missing`` says why a side has no rows, where it has none.
+    """
     counts = plan_counts(real, synthetic)
     stored = part(extra(synthetic.info), "plan")
     notes = tuple(sentence(note) for note in items(stored, "notes"))
     if not counts:
-        return PlanView("", (), None, notes, "The datasets carry no finding labels.")
+        return PlanView("", (), None, notes, missing or "The datasets carry no finding labels.")
     bars = [(words(row.finding), row.real, row.made) for row in counts[:_MOST_BARS]]
     title = "Images that show each finding, real and with synthetic ones added"
     return PlanView(_asked(stored), counts, bar_chart(bars, name="plan", title=title), notes)
 
 
 def plan_counts(real: Dataset, synthetic: Dataset) -> tuple[PlanCount, ...]:
-    """Counts a finding, rarest in real training data first."""
+    """Counts a finding, rarest in real training data first; none where a side has no rows."""
     planned = [_planned(entry) for entry in items(part(extra(synthetic.info), "plan"), "findings")]
     counts = [row for row in planned if row is not None]
-    if not counts:
+    if not counts and real.rows and synthetic.rows:
         before = present_counts(real.split("train") or real.rows)
         made = present_counts(synthetic.rows)
         counts = [PlanCount(name, before[name], made[name]) for name in {*before, *made}]

@@ -90,9 +90,12 @@ def read_run_facts(run: Path | None) -> Mapping[str, Any]:
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Nested mappings as dotted names; versions and terms of use have tables of their own."""
+    """Nested mappings as dotted names; versions and terms of use have tables of their own.
+
+    Paths are left out: a page is passed on, and they tell of the machine it was made on.
+    """
     for key, value in values.items():
-        if key in ("versions", "terms", "sources"):
+        if key in ("versions", "terms", "sources", "path"):
             continue
         if isinstance(value, Mapping):
             yield from flat(value, f"{prefix}{key}.")
@@ -108,8 +111,11 @@ def _line(value: Any) -> str:
 
 def _dataset_facts(real: Dataset, synthetic: Dataset) -> Iterator[tuple[str, str]]:
     for role, dataset in (("real dataset", real), ("synthetic dataset", synthetic)):
-        yield role, f"{dataset.info.name}, {len(dataset.rows):,} images"
-        yield f"{role}: metadata.jsonl SHA-256", sha256_file(dataset.folder / "metadata.jsonl")
+        if dataset.rows:
+            yield role, f"{dataset.info.name}, {len(dataset.rows):,} images"
+        table = dataset.folder / "metadata.jsonl"
+        if table.is_file():
+            yield f"{role}: metadata.jsonl SHA-256", sha256_file(table)
     for name, value in flat(part(extra(synthetic.info), "sampling")):
         yield f"sampling: {words(name)}", value
 

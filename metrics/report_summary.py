@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from metrics.report_fidelity import best_gain
 from metrics.report_plan import PlanCount
+from metrics.report_sets import ShownSet, ShownSets
 from metrics.report_values import Scores, bounds, count, finite, interval, number, part, words
 from synth.manifest import Dataset
 
@@ -22,8 +23,7 @@ class Tile:
 def sentences(
     scores: Scores,
     *,
-    real: Dataset,
-    synthetic: Dataset,
+    sets: ShownSets,
     counts: tuple[PlanCount, ...],
     weights: str,
 ) -> str:
@@ -31,13 +31,12 @@ def sentences(
 
     Args:
         scores: the content of ``scores.json``.
-        real: the real dataset.
-        synthetic: the generated one.
+        sets: what was scored.
         counts: images a finding, rarest first.
         weights: the base model's name, empty where no run is known.
     """
-    told = [_made(real, synthetic, weights)]
-    if counts and synthetic.info.synthetic:
+    told = [_made(sets, weights)]
+    if counts and sets.synthetic.dataset.info.synthetic:
         rare = counts[0]
         told.append(
             f"The rarest finding, {words(rare.finding)}, goes from {rare.real:,} real training "
@@ -54,21 +53,35 @@ def sentences(
     return " ".join(text for text in told if text)
 
 
-def _made(real: Dataset, synthetic: Dataset, weights: str) -> str:
-    patients = {row.patient_id for row in real.rows if row.patient_id}
-    of = f" of {len(patients):,} patients" if patients else ""
-    n_real, n_made = len(real.rows), len(synthetic.rows)
+def _made(sets: ShownSets, weights: str) -> str:
+    real, synthetic = sets.real, sets.synthetic
+    compared = f"{_count(real, 'real ')}{_patients(real)}"
     if not weights:
-        return (
-            f"{n_made:,} synthetic {_images(n_made)} {_were(n_made)} compared with {n_real:,} real "
-            f"{_images(n_real)}{of}."
-        )
-    train = len(real.split("train"))
+        made = _count(synthetic, "synthetic ")
+        return f"{made[0].upper()}{made[1:]} {_were(synthetic)} compared with {compared}."
+    made = _count(synthetic, "labelled synthetic ")
+    if sets.train is not real:
+        return f"The base model {weights} was fine-tuned; {made} are compared with {compared}."
+    train = len(real.dataset.split("train"))
     return (
         f"The base model {weights} was fine-tuned on {train:,} training images from a dataset of "
-        f"{n_real:,} real images{of}; it then made {n_made:,} labelled synthetic "
-        f"{_images(n_made)} from the training texts."
+        f"{compared}; it then made {made} from the training texts."
     )
+
+
+def _count(side: ShownSet, kind: str) -> str:
+    """``24 real images``, or ``real images`` where nobody knows how many."""
+    known = side.images
+    return f"{kind}images" if known is None else f"{known:,} {kind}{_images(known)}"
+
+
+def _patients(side: ShownSet) -> str:
+    patients = {row.patient_id for row in side.rows if row.patient_id}
+    return f" of {len(patients):,} patients" if patients else ""
+
+
+def _were(side: ShownSet) -> str:
+    return "was" if side.images == 1 else "were"
 
 
 def _mean(scores: Scores, *, explained: bool) -> str:
@@ -86,18 +99,15 @@ def _images(number: int) -> str:
     return "image" if number == 1 else "images"
 
 
-def _were(number: int) -> str:
-    return "was" if number == 1 else "were"
-
-
 def tiles(
-    scores: Scores, *, real: Dataset, synthetic: Dataset, counts: tuple[PlanCount, ...]
+    scores: Scores, *, real: ShownSet, synthetic: ShownSet, counts: tuple[PlanCount, ...]
 ) -> tuple[Tile, ...]:
     """Key figures; those that are unknown are left out."""
-    splits = [f"{len(real.split(split)):,} {split}" for split in ("train", "val", "test")]
+    names = ("train", "val", "test") if real.splits else ()
+    splits = [f"{len(real.dataset.split(name)):,} {name}" for name in names]
     shown = [
-        Tile("real images", count(len(real.rows)), " · ".join(splits)),
-        Tile("synthetic images", count(len(synthetic.rows)), _size(synthetic)),
+        Tile("real images", count(real.images), " · ".join(splits)),
+        Tile("synthetic images", count(synthetic.images), _size(synthetic.dataset)),
     ]
     if counts:
         rare = counts[0]

@@ -10,6 +10,7 @@ Scores = Mapping[str, Any]
 Point = tuple[float, tuple[float, float] | None]  # a value and its 95 % interval
 NONE = "–"
 LEVEL = 0.05  # of a family of tests
+_TINY = 0.0005  # smaller numbers are shown as powers of ten, for decimals would show zero
 
 
 def part(scores: Any, *keys: str) -> Scores:
@@ -57,8 +58,8 @@ def number(value: Any, digits: int | None = None, *, sign: bool = False) -> str:
         return NONE
     if digits is None:
         digits = _digits(known)
-        if known and abs(known) < 0.0005:
-            return f"{known:.1e}".replace("-", "−")
+        if known and abs(known) < _TINY:
+            return f"{known:{'+' if sign else ''}.1e}".replace("-", "−")
     text = f"{known:{'+' if sign else ''},.{digits}f}"
     if not text.strip("+-0."):  # rounded to nothing, it has no sign
         return text.lstrip("+-")
@@ -87,13 +88,23 @@ def p_value(value: Any) -> str:
 
 def interval(value: Any, digits: int | None = None, *, sign: bool = False) -> str:
     """``low to high``, both with as many decimals."""
-    ends = bounds(value)
-    if ends is None:
-        return NONE
-    if digits is None:
-        digits = _digits(max(ends, key=abs))
-    low, high = (number(end, digits, sign=sign) for end in ends)
-    return f"{low} to {high}"
+    known = bounds(value)
+    return NONE if known is None else " to ".join(ends(known, digits, sign=sign))
+
+
+def ends(
+    value: tuple[float, float], digits: int | None = None, *, sign: bool = False
+) -> tuple[str, str]:
+    """Both ends with the decimals that the larger one needs, or as powers of ten where it is tiny.
+
+    >>> ends((0.88, 0.94)), ends((0.0001, 0.0004))
+    (('0.880', '0.940'), ('1.0e−04', '4.0e−04'))
+    """
+    largest = max(value, key=abs)
+    if digits is None and abs(largest) >= _TINY:
+        digits = _digits(largest)
+    low, high = (number(end, digits, sign=sign) for end in value)
+    return low, high
 
 
 def point(record: Scores, value: str = "value", ends: str = "ci") -> Point | None:

@@ -25,8 +25,9 @@ from metrics.protocol import (
 )
 from metrics.records import Scores
 from metrics.sets import Sets, Work, open_sets
-from metrics.statistics import is_statistics, statistics_scores
+from metrics.statistics import statistics_scores
 from metrics.verdict import verdict
+from metrics.whereabouts import is_statistics
 from synth.config.schema import MetricsSection
 from synth.progress import Progress, Silent
 
@@ -71,7 +72,8 @@ def evaluate(
     sets = open_sets(real, synthetic, train, before, work)
     judge = fit_judge(sets, choices, work)
     found = measured(sets, judge, choices, weights=weights, work=work)
-    made_from = provenance(sets, judge, settings, weights, time.monotonic() - started)
+    seconds = time.monotonic() - started
+    made_from = provenance(sets, judge, settings, weights, seconds, out)
     scores = _scores(found, _common(sets, work), made_from, work)
     scores = replace(scores, verdict=verdict(scores.to_json()).to_json())
     if out is not None:

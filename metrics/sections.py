@@ -18,6 +18,7 @@ from metrics.nearest_neighbour import nearest_neighbour_auc
 from metrics.reconstruction import reconstruction_psnr
 from metrics.records import Estimate, Floor, Record
 from metrics.sets import Sets, Work
+from metrics.share_closer import ShareCloser
 from metrics.utility import downstream_utility
 from synth.config.schema import ModelSection
 from synth.errors import SynthError
@@ -30,16 +31,13 @@ from synth.provenance import versions
 GALLERY = 8  # closest pairs kept
 _REBUILT = 128  # images through the autoencoder; more would hardly narrow the interval
 _PIXELS = 32  # side at which images are compared for copies
-_MEANINGS = {
-    "auc": "chance that a synthetic image lies closer to training",
-    "share_closer": "share closer than the closest 1 % of held-out",
-}
+_NEARER = "chance that a synthetic image lies closer to training"
 
 
 def memorization_section(sets: Sets, work: Work) -> dict[str, Any] | None:
     """Whether synthetic images lie closer to training images than held-out ones do."""
     if sets.train is None or len(sets.train) < 2:
-        work.skip("memorization", "no training images to look for copies of")
+        work.skip("memorization", sets.untrained or "copies are looked for from two images on")
         return None
     work.progress.stage("memorization")
     extractor = PixelExtractor(_PIXELS)
@@ -52,19 +50,15 @@ def memorization_section(sets: Sets, work: Work) -> dict[str, Any] | None:
         synthetic=synthetic.values,
         held_out_groups=sets.real.groups,
         synthetic_groups=sets.synthetic.groups,
-        resamples=work.settings.bootstrap,
-        seed=work.settings.seed,
     )
     facts = facts_of(extractor)
     floors = memorization_floors(
         train=train, held_out=held_out, synthetic=synthetic, seed=work.settings.seed
     )
-    estimates = {"auc": found.auc, "share_closer": found.share_closer}
+    auc_floor = floors.get("auc")
     return {
-        **{
-            name: _record(estimate, sets, facts, work, _MEANINGS[name], floors.get(name))
-            for name, estimate in estimates.items()
-        },
+        "auc": _record(found.auc, sets, facts, work, _NEARER, auc_floor),
+        "share_closer": _share_closer(found.closer, sets, facts, work, floors.get("share_closer")),
         "nn_auc": _nearer_to_training(
             train, held_out, synthetic, floors.get("nn_auc"), facts, work
         ),
@@ -73,6 +67,25 @@ def memorization_section(sets: Sets, work: Work) -> dict[str, Any] | None:
         "histogram": found.histogram(),
         "n_train": len(sets.train),
         "pairs": _pairs(found, sets.train, sets.synthetic),
+    }
+
+
+def _share_closer(
+    found: ShareCloser, sets: Sets, facts: ExtractorFacts, work: Work, floor: Floor | None
+) -> dict[str, Any]:
+    """The share with what it takes to read it: p, what is expected, and how the limit was set."""
+    of = f"the closest {found.rank}" if found.rank > 1 else "the closest"
+    meaning = f"share closer to training than {of} of {found.patients} unseen patients"
+    record = _record(found.estimate, sets, facts, work, meaning, floor)
+    return record | {
+        "details": {
+            "p": found.p,
+            "expected": found.expected,
+            "at_most": found.at_most,
+            "limit": found.limit,
+            "rank": found.rank,
+            "patients": found.patients,
+        }
     }
 
 
@@ -132,8 +145,7 @@ def utility_section(sets: Sets, judge: Classifier | None, work: Work) -> dict[st
         work.skip("utility", "switched off: metrics.utility is null")
         return None
     if judge is None or sets.train is None:
-        work.skip("utility", "no labelled real training images")
-        return None
+        return None  # ``fit_judge`` has said why
     findings = [
         name
         for name in judge.findings

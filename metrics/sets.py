@@ -16,6 +16,7 @@ from synth.errors import SynthError
 from synth.manifest import open_dataset
 from synth.progress import Progress
 
+NO_TRAINING = "no training images: give --train"
 _DARK = 64  # of 255: no radiograph is as dark as that
 
 
@@ -33,15 +34,35 @@ class Work:
         """Note what is not computed, and why."""
         self.missing.append(Missing(what, why))
 
+    def warn(self, text: str) -> None:
+        """Add a warning, once where two roles have the same folder."""
+        if text not in self.warnings:
+            self.warnings.append(text)
+
 
 @dataclass(frozen=True)
 class Sets:
-    """The images by role: ``real`` was never trained on, ``train`` was."""
+    """The images by role: ``real`` was never trained on, ``train`` was.
+
+    ``untrained`` says why there are no training images; empty where there are.
+    """
 
     real: ImageSet
     synthetic: ImageSet
     train: ImageSet | None
     before: ImageSet | None
+    untrained: str = ""
+
+    @property
+    def roles(self) -> dict[str, ImageSet]:
+        """The sets that there are, by role."""
+        named = {
+            "real": self.real,
+            "synthetic": self.synthetic,
+            "train": self.train,
+            "before": self.before,
+        }
+        return {role: images for role, images in named.items() if images is not None}
 
 
 def open_sets(
@@ -53,20 +74,17 @@ def open_sets(
         SynthError: a folder is missing or empty, or a patient is in both training and reference.
     """
     size = native_size(real)
-    trained = train or (real if is_dataset(real) or is_tar(real) else None)
+    trained, untrained = _training(train, real, size, work)
     sets = Sets(
         real=_held_out(real, size, work),
         synthetic=open_images(synthetic, size, reading=work.reading),
-        train=None if trained is None else _training(trained, size, work, same=trained == real),
+        train=trained,
         before=None if before is None else open_images(before, size, reading=work.reading),
+        untrained=untrained,
     )
-    for role in (sets.real, sets.synthetic):
-        _warn_of_darkness(role, work)
-        if role.refused:
-            work.warnings.append(
-                f"{len(role.refused)} unreadable files left out of {role.folder}, "
-                f"first: {role.refused[0]}"
-            )
+    for images in sets.roles.values():
+        _warn_of_darkness(images, work)
+        warn_of_refused(images, work)
     if sets.train is not None:
         refuse_leak(sets.train, sets.real)
     _warn_of_overlap(sets, work)
@@ -74,11 +92,20 @@ def open_sets(
     return sets
 
 
+def warn_of_refused(images: ImageSet, work: Work) -> None:
+    """Say how many files of a folder could not be read."""
+    if images.refused:
+        work.warn(
+            f"{len(images.refused)} unreadable files left out of {images.folder}, "
+            f"first: {images.refused[0]}"
+        )
+
+
 def _warn_of_darkness(images: ImageSet, work: Work) -> None:
     """12 bits kept in 16 without a declared range come out nearly black."""
     brightest = int(images.image_u8.max())
     if brightest < _DARK:
-        work.warnings.append(
+        work.warn(
             f"the brightest pixel of {images.folder} is {brightest} of 255: if its files hold "
             "fewer bits than they have room for, declare the level that is white with --white"
         )
@@ -114,20 +141,39 @@ def _of_splits(images: ImageSet, *splits: str) -> ImageSet | None:
     return take(images, rows) if rows else None
 
 
-def _training(folder: Path, size: int, work: Work, *, same: bool) -> ImageSet | None:
+def _training(train: Path | None, real: Path, size: int, work: Work) -> tuple[ImageSet | None, str]:
+    """The training images, or why there are none."""
+    if train is None and not (is_dataset(real) or is_tar(real)):
+        return None, NO_TRAINING
+    folder = real if train is None else train
+    same = folder.resolve() == real.resolve()
+    found = _training_split(folder, size, work, same=same)
+    if found is not None:
+        return found, ""
+    if not same:
+        return None, f"no training split in {folder}"
+    alone = "no training split beside a held-out one"
+    if train is None:
+        return None, f"{real} has {alone}: give --train"
+    return None, (
+        f"--train is the reference set itself, {real}, with {alone}: give the images that the "
+        "generator was trained on"
+    )
+
+
+def _training_split(folder: Path, size: int, work: Work, *, same: bool) -> ImageSet | None:
     """The training split; of the reference's own folder only where something is held out."""
-    if not is_dataset(folder):
-        found = open_images(folder, size, reading=work.reading)
-        if not same:
-            return _of_splits(found, "train") or found
-        train, held = _of_splits(found, "train"), _of_splits(found, "val", "test")
-        return train if held is not None else None
-    dataset = open_dataset(folder)
-    rows = dataset.split("train")
-    if rows and (dataset.split("val", "test") or not same):
+    if is_dataset(folder):
+        dataset = open_dataset(folder)
+        rows = dataset.split("train")
+        if not rows or (same and not dataset.split("val", "test")):
+            return None
         return from_dataset(dataset, rows, size, work.reading)
-    work.skip("everything that needs training images", f"no training split in {folder}")
-    return None
+    found = open_images(folder, size, reading=work.reading)
+    if not same:
+        return _of_splits(found, "train") or found
+    train, held = _of_splits(found, "train"), _of_splits(found, "val", "test")
+    return train if held is not None else None
 
 
 def _warn_of_mix(sets: Sets, work: Work) -> None:

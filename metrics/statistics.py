@@ -7,10 +7,11 @@ jackknife, no neighbour, no kernel and no floor.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from functools import reduce
 from pathlib import Path
+from typing import Any
 
 from metrics.chosen import ALL, Choices
 from metrics.extract import features_of
@@ -20,8 +21,9 @@ from metrics.meanings import MEANINGS
 from metrics.moments import Moments, frechet_of_moments, load_moments, moments_of
 from metrics.protocol import common_protocol, full_protocol, stamped
 from metrics.records import Missing, Record, Scores
-from metrics.sets import Work
+from metrics.sets import Work, warn_of_refused
 from metrics.verdict import verdict
+from metrics.whereabouts import is_statistics, set_facts
 from synth.errors import SynthError, UsageError
 from synth.extractors.base import Extractor
 from synth.extractors.open import open_extractor
@@ -31,11 +33,6 @@ from synth.progress import Progress, Silent
 from synth.provenance import versions
 
 _WHY = "saved statistics hold a mean and a covariance, no images"
-
-
-def is_statistics(path: Path) -> bool:
-    """Whether a path is a statistics file rather than images."""
-    return path.suffix.lower() == ".npz"
 
 
 def image_moments(images: Path, *, choices: Choices, progress: Progress | None = None) -> Moments:
@@ -80,6 +77,7 @@ def moments_from(
             fix="Name it with --extractor, or save both sides with `synth evaluate features`.",
         )
     images = open_images(path, size, reading=choices.reading)
+    warn_of_refused(images, work)
     features = features_of(extractor, images, store=choices.store, progress=work.progress)
     return moments_of(features.values, extractor=extractor.id)
 
@@ -118,20 +116,32 @@ def statistics_scores(
         not_computed=(*work.missing, *missing),
         warnings=tuple(work.warnings),
         protocol=full_protocol(common, {name: record}),
-        provenance={
-            "sets": {"real": {"folder": real.name}, "synthetic": {"folder": synthetic.name}},
-            "judge": None,
-            "settings": work.settings.model_dump(mode="json"),
-            "weights": None,
-            "terms": [],
-            "sources": [],
-            "versions": versions(),
-        },
+        provenance=_made_from(
+            {"real": (real, one), "synthetic": (synthetic, two)}, choices, work, out
+        ),
     )
     scores = replace(scores, verdict=verdict(scores.to_json()).to_json())
     if out is not None:
         write_scores(out, scores.to_json())
     return scores
+
+
+def _made_from(
+    sides: Mapping[str, tuple[Path, Moments]], choices: Choices, work: Work, out: Path | None
+) -> dict[str, Any]:
+    return {
+        "sets": {
+            role: {**set_facts(path, out), "images": moments.n or None}
+            for role, (path, moments) in sides.items()
+        },
+        "reading": asdict(choices.reading),
+        "judge": None,
+        "settings": work.settings.model_dump(mode="json"),
+        "weights": None,
+        "terms": [],
+        "sources": [],
+        "versions": versions(),
+    }
 
 
 def _extractor(real: Path, synthetic: Path, choices: Choices, work: Work) -> Extractor | None:
@@ -167,15 +177,15 @@ def _record(one: Moments, two: Moments, extractor: Extractor | None, work: Work)
     unknown = [side for side, m in (("real", one), ("synthetic", two)) if m.n == 0]
     note = "interval and floor withheld: they need rows"
     if unknown:
-        note += f"; n of {' and '.join(unknown)} is not known (0), so neither is the bias"
+        note += f"; n of {' and '.join(unknown)} is not known, so neither is the bias"
     elif min(one.n, two.n) <= len(one.mean):
         note += "; fewer images than dimensions: the value is mostly bias"
     return Record(
         value=frechet_of_moments(real=one, synthetic=two),
         se=None,
         ci=None,
-        n_real=one.n,
-        n_synthetic=two.n,
+        n_real=one.n or None,
+        n_synthetic=two.n or None,
         estimator="plug-in value of saved statistics, biased upwards",
         seed=work.settings.seed,
         higher_is_better=False,

@@ -19,12 +19,13 @@ from typing import Any
 
 from metrics.ingest import ImageSet
 from metrics.intervals import resampling_weights
+from metrics.seed_luck import seed_picks
 from metrics.utility_arms import Arm, Labelled, Trainer, arms_of, curve_of
 from metrics.utility_fit import Job, Material, Outcome, outcomes
 from metrics.utility_groups import members
 from metrics.utility_held_out import Parts, held_out
 from metrics.utility_leak import refuse_leak
-from metrics.utility_scores import Bench, arm_scores, judged, seed_picks
+from metrics.utility_scores import Bench, arm_scores, judged
 from synth.config.schema import UtilitySection
 from synth.errors import UsageError
 from synth.progress import Progress, Silent
@@ -56,7 +57,7 @@ def downstream_utility(
         findings: what to classify; each needs both values in ``real``.
         settings: arms, steps, seeds, batch and search, the same for every arm.
         image_size: side of the embedded classifier's input in pixels.
-        resamples: of test patients, for intervals.
+        resamples: of test patients, for how arms and findings go together in intervals.
         seed: of the seeds.
         device: a torch device name; on ``cpu`` the jobs share the cores.
         trainer: in place of the one that the settings name.

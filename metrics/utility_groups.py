@@ -7,16 +7,20 @@ what a classifier that is good on average may hide.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
-from metrics.arrays import Floats
+from metrics.arrays import Floats, Groups, group_names
 from metrics.finding_auroc import macro_columns
 from metrics.ingest import ImageSet
-from metrics.intervals import auroc, percentile_interval
+from metrics.intervals import LEVEL, auroc, satterthwaite, wilson
+from metrics.mover import difference_interval
+from metrics.records import Interval
 
 ATTRIBUTES = ("sex", "age_band", "view")
 LEAST_SICK = 10  # images with a finding below which a group has no underdiagnosis rate
@@ -128,7 +132,7 @@ def underdiagnosis(
     levels: Sequence[Floats | float],
     truth: Floats,
     groups: Mapping[str, Members],
-    weights: Floats,
+    patients: Groups = None,
 ) -> dict[str, Any]:
     """Shares of sick images called healthy and of findings missed, and their gaps between groups.
 
@@ -137,16 +141,17 @@ def underdiagnosis(
         levels: their thresholds.
         truth: [N, findings], 1, 0 or NaN.
         groups: as ``members``.
-        weights: bootstrap weights [resamples, N] of patients.
+        patients: of each image; None: every image stands alone.
 
     Returns:
         ``{"rate", "missed", "n", "by": {attribute: {"groups": {name: {"rate", "missed", "n"}},
         "worst", "best", "gap", "gap_ci", "missed_gap"}}}``. The interval is of the gap between the
-        two groups named worst and best here; a widest gap is above zero by chance alone.
+        two groups named worst and best, simultaneous over all pairs of groups, since the widest gap
+        was picked.
     """
     sick = (truth == 1).any(axis=1)
     calls = [run >= level for run, level in zip(runs, levels, strict=True)]
-    healthy = np.mean([~call.any(axis=1) for call in calls], axis=0)
+    healthy = np.array([~call.any(axis=1) for call in calls], dtype=np.float64)
     missed = np.mean([((truth == 1) & ~call).sum(axis=1) for call in calls], axis=0)
     present = (truth == 1).sum(axis=1)
     by: dict[str, Any] = {}
@@ -154,7 +159,7 @@ def underdiagnosis(
         rows = {name: one & sick for name, one in names.items()}
         rows = {name: one for name, one in rows.items() if one.sum() >= LEAST_SICK}
         if len(rows) > 1:
-            by[attribute] = _gaps(rows, healthy, missed, present, weights)
+            by[attribute] = _gaps(rows, healthy, missed, present, patients)
     return _rates(sick, healthy, missed, present) | {"by": by}
 
 
@@ -165,7 +170,7 @@ def _rates(
     if not count:
         return {"rate": None, "missed": None, "n": 0}
     return {
-        "rate": float(healthy[rows].mean()),
+        "rate": float(healthy[:, rows].mean()),
         "missed": float(missed[rows].sum() / present[rows].sum()),
         "n": count,
     }
@@ -176,23 +181,69 @@ def _gaps(
     healthy: Floats,
     missed: Floats,
     present: NDArray[np.integer],
-    weights: Floats,
+    patients: Groups,
 ) -> dict[str, Any]:
     found = {name: _rates(one, healthy, missed, present) for name, one in rows.items()}
     worst = max(found, key=lambda name: (found[name]["rate"], name))
     best = min(found, key=lambda name: (found[name]["rate"], name))
-    draws = [
-        (weights[:, rows[name]] @ healthy[rows[name]])
-        / np.where((total := weights[:, rows[name]].sum(axis=1)) > 0, total, np.nan)
-        for name in (worst, best)
-    ]
-    interval = percentile_interval(draws[0] - draws[1])
+    names = np.array(group_names(healthy.shape[1], patients, side="test"))
+    low, high = gap_interval(
+        healthy[:, rows[worst]],
+        healthy[:, rows[best]],
+        _independent(names[rows[worst]]),
+        _independent(names[rows[best]]),
+        pairs=math.comb(len(rows), 2),
+    )
     shares = [entry["missed"] for entry in found.values()]
     return {
         "groups": found,
         "worst": worst,
         "best": best,
         "gap": found[worst]["rate"] - found[best]["rate"],
-        "gap_ci": None if interval is None else list(interval),
+        "gap_ci": [low, high],
         "missed_gap": max(shares) - min(shares),
     }
+
+
+def _independent(names: NDArray[np.str_]) -> float:
+    """How many independent cases images of these patients are worth where a patient's are alike.
+
+    Kish's effective number: that of the patients where each has as many images.
+    """
+    counts = np.unique(names, return_counts=True)[1]
+    return float(counts.sum() ** 2 / (counts**2).sum())
+
+
+def gap_interval(
+    one: Floats, two: Floats, one_cases: float, two_cases: float, *, pairs: int
+) -> Interval:
+    """95 % interval of a share in one group minus that in another, means over training seeds.
+
+    Wilson's intervals of both (Newcombe 1998, method 10), with the variance of the mean over seeds.
+    A patient in both groups, as with two views, moves both alike, and the interval is then wider
+    than need be.
+
+    Args:
+        one: float64 [seeds, n], 1 or 0 of each image of the first group.
+        two: float64 [seeds, m], of the second.
+        one_cases: independent cases that the first is worth.
+        two_cases: the second.
+        pairs: of groups among which this one was picked; the interval holds for all (Bonferroni).
+    """
+    level = 1.0 - (1.0 - LEVEL) / pairs
+    shares = float(one.mean()), float(two.mean())
+    ends = [
+        wilson(share * cases, cases, level)
+        for share, cases in zip(shares, (one_cases, two_cases), strict=True)
+    ]
+    gap = shares[0] - shares[1]
+    seeds = len(one)
+    luck = float((one.mean(axis=1) - two.mean(axis=1)).var(ddof=1)) / seeds if seeds > 1 else 0.0
+
+    def reach(of_patients: float) -> float:
+        variance = (of_patients / float(stats.norm.ppf(0.5 + level / 2))) ** 2
+        degrees = satterthwaite((variance, luck), (np.inf, max(seeds - 1, 1)))
+        return float(stats.t.ppf(0.5 + level / 2, degrees)) * math.sqrt(variance + luck)
+
+    low, high = difference_interval(shares[0], ends[0], shares[1], ends[1])
+    return max(-1.0, gap - reach(gap - low)), min(1.0, gap + reach(high - gap))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from metrics.arrays import Floats, Groups, group_names
 from metrics.intervals import percentile_interval, resampling_weights
-from metrics.utility_scores import seed_picks
+from metrics.seed_luck import over_seeds, seed_picks
 
 LEAST_PATIENTS = 5  # below which resampled patients say too little of others
 
@@ -91,11 +91,6 @@ def weighted_medians(values: Floats, weights: Floats) -> Floats:
     total = reached[:, -1]
     place = np.argmax(reached >= 0.5 * total[:, None], axis=1)
     return np.where(total > 0, values[order][place], np.nan)
-
-
-def over_seeds(draws: Sequence[Floats], picks: Floats) -> Floats:
-    """Mean over seeds of [resamples] draws, weighted by ``picks``."""
-    return np.asarray((picks * np.array(draws)).sum(axis=0), dtype=np.float64)
 
 
 def patients_of(known: NDArray[np.bool_], patients: Groups) -> int:

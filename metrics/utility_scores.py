@@ -14,14 +14,15 @@ from torchmetrics.functional.classification import (
     binary_calibration_error,
 )
 
-from metrics.arrays import Floats, Groups
+from metrics.arrays import Floats, Groups, picked
+from metrics.auroc_over_seeds import auroc_over_seeds
 from metrics.delong import paired_delong
-from metrics.finding_auroc import finding_draws, finding_table, macro_columns
-from metrics.intervals import auroc, percentile_interval
+from metrics.finding_auroc import LEAST, TOO_FEW, finding_draws, macro_columns
+from metrics.gain import Gain, gain, mean_gain, same
 from metrics.multiplicity import holm_by_name
+from metrics.seed_luck import over_seeds
 from metrics.utility_groups import Members, thresholds, underdiagnosis, worst_group
 from synth.errors import SynthError
-from synth.seeding import numpy_rng
 
 _BINS = 15  # of equal width, for the calibration error
 
@@ -55,67 +56,82 @@ class Bench:
 class Judged:
     """What the classifiers of one arm say, one a training seed, and its bootstrap draws.
 
-    ``draws`` is float64 [findings, resamples], ``macro`` [resamples], means over the seeds.
+    ``draws`` is float64 [findings, resamples], means over the seeds; NaN where a resample holds no
+    positive or no negative.
     """
 
     test: Sequence[Run]
     validation: Sequence[Run | None]
     draws: Floats
-    macro: Floats
 
 
 def judged(test: Sequence[Run], validation: Sequence[Run | None], bench: Bench) -> Judged:
     """Draw the AUROCs of an arm once, for itself and for what is compared with it."""
     every = range(len(bench.findings))
-    columns = macro_columns(bench.truth)
     draws = [finding_draws(run, bench.truth, every, bench.weights) for run in test]
-    macro = [_over_findings(one[columns]) for one in draws]
-    return Judged(
-        test, validation, _over_seeds(draws, bench.picks), _over_seeds(macro, bench.picks)
-    )
+    return Judged(test, validation, over_seeds(draws, bench.picks))
 
 
 def arm_scores(arm: Judged, base: Judged, bench: Bench) -> dict[str, Any]:
     """One arm against training on real images alone; see ``metrics.utility`` for the keys."""
     columns = macro_columns(bench.truth)
-    value, baseline = (_macro(one.test, bench.truth, columns) for one in (arm, base))
-    found = _findings(arm, base, bench)
+    gains = [_gain(arm, base, bench, column) for column in range(len(bench.findings))]
+    found = _findings(arm, base, bench, gains)
     judged_names = [bench.findings[column] for column in columns]
     levels = [thresholds(seen, bench.validation) for seen in arm.validation]
+    macro = mean_gain(
+        [gains[column] for column in columns], arm.draws[columns], base.draws[columns]
+    )
     return {
-        "macro_auroc": value,
-        "ci": _interval(arm.macro),
-        "delta": None if value is None or baseline is None else value - baseline,
-        "delta_ci": _interval(arm.macro - base.macro),
+        **_shown("macro_auroc", macro),
         **{f"macro_{key}": _mean(found, judged_names, key) for key in ("auprc", "ece", "brier")},
-        "recovered": _recovered(value, baseline),
+        "recovered": None if macro is None else _recovered(macro.arm.value, macro.base.value),
         "worst_group": worst_group(arm.test, bench.truth, bench.groups),
         "underdiagnosis": underdiagnosis(
-            arm.test, levels, bench.truth, bench.groups, bench.weights
+            arm.test, levels, bench.truth, bench.groups, bench.patients
         ),
         "findings": found,
     }
 
 
-def _findings(arm: Judged, base: Judged, bench: Bench) -> dict[str, dict[str, Any]]:
-    tables = [finding_table(run, bench.truth, bench.findings) for run in arm.test]
-    base_tables = [finding_table(run, bench.truth, bench.findings) for run in base.test]
+def _shown(name: str, gain: Gain | None) -> dict[str, Any]:
+    if gain is None:
+        return dict.fromkeys((name, "ci", "delta", "delta_ci")) | {"note": ""}
+    return {
+        name: gain.arm.value,
+        "ci": None if gain.arm.ci is None else list(gain.arm.ci),
+        "delta": gain.delta,
+        "delta_ci": None if gain.delta_ci is None else list(gain.delta_ci),
+        "note": gain.note,
+    }
+
+
+def _gain(arm: Judged, base: Judged, bench: Bench, column: int) -> Gain | None:
+    """A finding's; None with fewer than two positives or negatives."""
+    known = np.flatnonzero(np.isfinite(bench.truth[:, column]))
+    truth, patients = bench.truth[known, column], picked(bench.patients, known)
+    if min((truth == 1).sum(), (truth == 0).sum()) < LEAST:
+        return None
+    one, two = (
+        auroc_over_seeds(truth, [run[known, column] for run in of.test], of.draws[column], patients)
+        for of in (arm, base)
+    )
+    return same(one) if arm is base else gain(one, two, arm.draws[column], base.draws[column])
+
+
+def _findings(
+    arm: Judged, base: Judged, bench: Bench, gains: Sequence[Gain | None]
+) -> dict[str, dict[str, Any]]:
     found = {}
-    for column, name in enumerate(bench.findings):
-        first = tables[0][name]
-        if first["auroc"] is None:
-            found[name] = first | dict.fromkeys(("delta", "delta_ci", *_EXTRA))
+    for column, (name, one) in enumerate(zip(bench.findings, gains, strict=True)):
+        truth = bench.truth[:, column]
+        counts = {"n_positive": int((truth == 1).sum()), "n_negative": int((truth == 0).sum())}
+        row = _shown("auroc", one) | {"se": None if one is None else one.arm.se} | counts
+        if one is None:
+            found[name] = row | dict.fromkeys(_EXTRA) | {"note": TOO_FEW}
             continue
-        value = float(np.mean([table[name]["auroc"] for table in tables]))
-        before = float(np.mean([table[name]["auroc"] for table in base_tables]))
-        found[name] = first | {
-            "auroc": value,
-            "ci": _interval(arm.draws[column]),
-            "delta": value - before,
-            "delta_ci": _interval(arm.draws[column] - base.draws[column]),
-            **_calibration(arm.test, bench.truth, column),
-            **_paired(arm, base, bench, column),
-        }
+        row |= _calibration(arm.test, bench.truth, column)
+        found[name] = row | _paired(arm, base, bench, column)
     adjusted = holm_by_name({name: entry["p"] for name, entry in found.items()})
     return {name: entry | {"p_holm": adjusted[name]} for name, entry in found.items()}
 
@@ -142,17 +158,13 @@ def _paired(arm: Judged, base: Judged, bench: Bench, column: int) -> dict[str, A
     Twice the mean of p-values is a p-value under any dependence (Vovk & Wang 2020), and seeds that
     share their test patients are dependent.
     """
-    known = np.isfinite(bench.truth[:, column])
-    patients = bench.patients and [
-        name for name, kept in zip(bench.patients, known, strict=True) if kept
-    ]
     if arm is base:
         return {"p_seeds": None, "p": None}
+    known = np.flatnonzero(np.isfinite(bench.truth[:, column]))
+    truth, patients = bench.truth[known, column], picked(bench.patients, known)
     try:
         p = [
-            paired_delong(
-                bench.truth[known, column], one[known, column], two[known, column], patients
-            ).p
+            paired_delong(truth, one[known, column], two[known, column], patients).p_few
             for one, two in zip(arm.test, base.test, strict=True)
         ]
     except SynthError:  # all positives are of one patient
@@ -165,53 +177,6 @@ def _mean(found: dict[str, dict[str, Any]], names: Sequence[str], key: str) -> f
     return float(np.mean(values)) if values else None
 
 
-def _recovered(value: float | None, baseline: float | None) -> float | None:
+def _recovered(value: float, baseline: float) -> float | None:
     """Share of what real images teach beyond chance that the arm teaches too."""
-    if value is None or baseline is None or baseline <= 0.5:
-        return None
-    return (value - 0.5) / (baseline - 0.5)
-
-
-def seed_picks(seeds: int, resamples: int, seed: int) -> Floats:
-    """How much each training seed weighs in each resample: [seeds, resamples], columns sum to 1.
-
-    Seeds are resampled together with patients, so that an interval holds the luck of training too.
-    One less is drawn than there are: as many would give a mean of few seeds too little variance, by
-    a factor of (seeds - 1) / seeds (McCarthy & Snowden 1985).
-    """
-    rng = numpy_rng("metrics", "utility-seeds", seed)
-    drawn = max(1, seeds - 1)
-    counts = rng.multinomial(drawn, np.full(seeds, 1.0 / seeds), size=resamples)
-    return np.asarray(counts.T / drawn, dtype=np.float64)
-
-
-def _over_findings(draws: Floats) -> Floats:
-    """Mean over the findings a resample can judge, [resamples]."""
-    known = np.isfinite(draws)
-    total: Floats = np.where(known, draws, 0.0).sum(axis=0)
-    mean: Floats = total / np.maximum(known.sum(axis=0), 1)
-    return mean
-
-
-def _over_seeds(draws: Sequence[Floats], picks: Floats) -> Floats:
-    """Mean over seeds of [..., resamples] draws, weighted by ``picks``."""
-    total: Floats = sum(
-        (weight * one for weight, one in zip(picks, draws, strict=True)),
-        start=np.zeros_like(draws[0]),
-    )
-    return total
-
-
-def _macro(runs: Sequence[Run], truth: Floats, columns: Sequence[int]) -> float | None:
-    """Mean over seeds and findings."""
-    values = []
-    for run in runs:
-        for column in columns:
-            known = np.isfinite(truth[:, column])
-            values.append(auroc(truth[known, column], run[known, column]))
-    return float(np.mean(values)) if values else None
-
-
-def _interval(draws: Floats) -> list[float] | None:
-    interval = percentile_interval(draws)
-    return None if interval is None else list(interval)
+    return (value - 0.5) / (baseline - 0.5) if baseline > 0.5 else None

@@ -35,7 +35,7 @@ def further_utility(sets: Sets, choices: Choices, work: Work) -> dict[str, dict[
         if getattr(work.settings, name) is None:
             work.skip(name, f"metrics.{name} is null")
         elif sets.train is None:
-            work.skip(name, "no real training images")
+            work.skip(name, sets.untrained)
         else:
             try:
                 found[name] = measure(sets.train)

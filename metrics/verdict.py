@@ -3,8 +3,9 @@
 Five questions, one line each: does it copy, does it look real, is it varied, do its labels hold,
 does it help a classifier. A line's state is a decision rule on intervals and floors and on the size
 of what was found, so that neither a small difference in a large set nor a large one in a handful of
-images is called a fault. The rules are in ``metrics.verdict_rules``; what cannot be judged is said
-to be unknown, with the reason, and never passes for good.
+images is called a fault, and few images are not called good for want of evidence. The rules are
+in ``metrics.verdict_copying`` and ``metrics.verdict_rules``; what cannot be judged is said to be
+unknown, with the reason.
 """
 
 from __future__ import annotations
@@ -14,13 +15,16 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from metrics import verdict_rules as rules
+from metrics.report_values import part
+from metrics.verdict_copying import copying
 from metrics.verdict_line import Line, State
 
 __all__ = ["Line", "State", "Verdict", "verdict"]
 
 Overall = Literal["fault", "doubt", "unknown", "sound"]
+_SECTIONS = ("metrics", "memorization", "label_fidelity", "utility")  # that the rules read
 _RULES = (
-    rules.copying,
+    copying,
     rules.likeness,
     rules.variety,
     rules.labels,
@@ -69,7 +73,7 @@ def verdict(scores: Mapping[str, Any]) -> Verdict:
     if doubts:
         found = _joined([line.short for line in doubts])
         return Verdict("doubt", f"Use it with care: {found}.", lines)
-    if len(unknown) == len(lines):
+    if not any(part(scores, name) for name in _SECTIONS):
         return Verdict("unknown", "Nothing can be said of this set: nothing was measured.", lines)
     if unknown:
         missing = _joined([line.question for line in unknown], last="or")

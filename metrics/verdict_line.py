@@ -58,3 +58,8 @@ def percent(share: float) -> str:
 def percents(ends: tuple[float, float]) -> str:
     """An interval of shares."""
     return f"{percent(ends[0])} to {percent(ends[1])}"
+
+
+def why_withheld(record: Scores) -> str:
+    """The note of a record; what was asked for and could not be had is listed with its reason."""
+    return str(record.get("note") or "") or "it was not asked for"

@@ -7,87 +7,25 @@ they are about what would change a reader's decision, not about significance.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from metrics.report_values import Scores, bounds, finite, number, part, why_missing
+from metrics.verdict_floor import BesideFloor, beside_floor
+from metrics.verdict_line import (
+    Line,
+    State,
+    named,
+    percent,
+    percents,
+    rows,
+    why_withheld,
+    worst,
+)
 
-from metrics.report_values import Scores, bounds, finite, number, part, why_missing, words
-from metrics.verdict_line import Line, State, named, percent, percents, rows, worst
-
-COPIED = 0.01  # share of held-out images that lie as close to training ones: what is expected
-MANY_COPIED = 0.03  # from here on copies are a fault even where they are few
-TELLING = 0.55  # AUC of training against unseen images from which nearness to training matters
 SMOOTH = 0.8  # of real fine detail, below which a set is too smooth; its reciprocal: too grainy
 SMOOTHER = 0.9
-FAR = 0.5  # of the floor that precision, recall or coverage reach, below which they are a fault
-APART = 0.1  # below the floor from which they are a doubt
 COMPETENT = 0.7  # AUROC on real images from which the judge may call labels wrong
 WRONG = 0.5  # AUROC of chance: below it labels are the wrong way round
 FAINT = 0.1  # AUROC below real images' from which labels are a fault
 FAINTER = 0.03
-
-
-def copying(scores: Scores) -> Line:
-    """Are training images given out again?"""
-    found = part(scores, "memorization")
-    topic = "copying", "whether it copies training images"
-    share, area = part(found, "share_closer"), part(found, "nn_auc")
-    ends, range_ = bounds(share.get("ci")), bounds(area.get("ci"))
-    if ends is None or finite(share.get("value")) is None:
-        why = why_missing(scores, ("memorization", "training images"), _interval_note(share))
-        says = "Whether training images are copied is not known."
-        return Line(*topic, "unknown", "", says, why)
-    near = range_ is not None and range_[0] > 0.5 and area["value"] >= TELLING
-    close = ends[0] > COPIED
-    many = close and share["value"] >= MANY_COPIED
-    why = (
-        f"{percent(share['value'])} of the synthetic images lie closer to a training image than "
-        f"the closest {percent(COPIED)} of unseen real images do "
-        f"(95 % interval {percents(ends)}){_nearness(area)}."
-    )
-    if close and (near or (many and range_ is None)):
-        says = (
-            "Some synthetic images are training images again, or nearly so: sharing the set may "
-            "show patients."
-        )
-        return Line(*topic, "fault", "it copies training images", says, why)
-    if copied := [name for name, row in rows(part(found, "by_finding")) if _copied(row)]:
-        which = named(copied)
-        says = f"Images of {which} lie unusually close to training images: look at the pairs."
-        why = f"{_finding_numbers(part(found, 'by_finding', copied[0]), copied[0])} {why}"
-        short = f"images of {which} lie unusually close to training images"
-        return Line(*topic, "doubt", short, says, why)
-    if close or near:
-        says = "Some synthetic images lie unusually close to training images: look at the pairs."
-        short = "some images lie unusually close to training images"
-        return Line(*topic, "doubt", short, says, why)
-    says = "No sign of copied training images was found; that is evidence, not proof of privacy."
-    return Line(*topic, "sound", "", says, why)
-
-
-def _copied(row: Scores) -> bool:
-    """By evidence, corrected for the number of findings, and by size."""
-    share, p = finite(row.get("share")), finite(row.get("p_holm"))
-    return share is not None and p is not None and p < 0.05 and share >= MANY_COPIED
-
-
-def _finding_numbers(row: Scores, name: str) -> str:
-    return (
-        f"Of the images asked to show {words(name)}, {percent(row['share'])} lie closer to a "
-        f"training image than the closest of {row['patients']} unseen patients with it; "
-        f"{percent(row['expected'])} is expected."
-    )
-
-
-def _nearness(area: Scores) -> str:
-    value = finite(area.get("value"))
-    if value is None:
-        return ""
-    ends = bounds(area.get("ci"))
-    shown = f", {number(ends[0], 2)} to {number(ends[1], 2)}" if ends else ""
-    return (
-        "; nearness tells training from unseen images with an AUC of "
-        f"{number(value, 2)} (0.5 is none{shown})"
-    )
 
 
 def likeness(scores: Scores) -> Line:
@@ -95,15 +33,19 @@ def likeness(scores: Scores) -> Line:
     topic = "likeness", "whether single images look real"
     metrics = part(scores, "metrics")
     texture, precision = part(metrics, "texture"), part(metrics, "precision")
-    found = [line for line in (_texture(texture), _share(precision)) if line is not None]
+    held = beside_floor(precision)
+    found = [line for line in (_texture(texture), held and _share(held)) if line]
     if not found:
-        why = why_missing(scores, ("precision", "texture"), _interval_note(precision))
+        why = why_missing(scores, ("precision", "texture"), why_withheld(precision))
         return Line(*topic, "unknown", "", "Whether single images look real is not known.", why)
     state = worst([line[0] for line in found])
     why = " ".join(text for _, _, text in found)
     if state == "sound":
         says = "Single images look like real ones, as far as these features and their detail tell."
         return Line(*topic, "sound", "", says, why)
+    if state == "unknown":
+        says = "Whether single images look real is not certain: too few images to tell."
+        return Line(*topic, "unknown", "", says, why)
     short = " and ".join(clause for mine, clause, _ in found if mine == state)
     reader = (
         "A reader, or a network that looks at fine detail, would tell them from real ones."
@@ -124,43 +66,37 @@ def _texture(record: Scores) -> tuple[State, str, str] | None:
         clause = "its images are " + ("smoother" if value < 1 else "grainier") + " than real ones"
         strong = value < SMOOTH or value > 1.0 / SMOOTH
         return "fault" if strong else "doubt", clause, why
-    return "sound", "", why
+    inside = ends[0] > SMOOTHER and ends[1] < 1.0 / SMOOTHER
+    return ("sound" if inside else "unknown"), "", why
 
 
-def _share(record: Scores) -> tuple[State, str, str] | None:
+def _share(held: BesideFloor) -> tuple[State, str, str]:
     """Precision beside its floor: the same share of real images among other real ones."""
-    held = _beside_floor(record)
-    if held is None:
-        return None
-    value, floor, reach = held
-    why = (
-        f"{percent(value)} of the synthetic images lie among real ones; of unseen real images "
-        f"{percent(floor)} do."
-    )
-    state = _below(value, floor, reach)
-    return state, "" if state == "sound" else "many of its images look unlike any real one", why
+    why = held.sentence("of the synthetic images lie among real ones")
+    bad = held.state in ("fault", "doubt")
+    return held.state, "many of its images look unlike any real one" if bad else "", why
 
 
 def variety(scores: Scores) -> Line:
     """Is everything there that real images show?"""
     topic = "variety", "whether it is as varied as real images"
     metrics = part(scores, "metrics")
-    record, precision = part(metrics, "recall"), _share(part(metrics, "precision"))
-    held = {"lie among synthetic ones": _beside_floor(record)}
-    if precision is not None and precision[0] == "sound":  # else it is low for another reason
-        held["have a synthetic one close by"] = _beside_floor(part(metrics, "coverage"))
-    known = {what: shares for what, shares in held.items() if shares is not None}
+    record, precision = part(metrics, "recall"), beside_floor(part(metrics, "precision"))
+    held = {"lie among synthetic ones": beside_floor(record)}
+    if precision is not None and precision.state in ("sound", "unknown"):
+        # where single images look unlike real ones, coverage is low for that reason
+        held["have a synthetic one close by"] = beside_floor(part(metrics, "coverage"))
+    known = {what: share for what, share in held.items() if share is not None}
     if held["lie among synthetic ones"] is None:
-        why = why_missing(scores, ("precision, recall", "recall"), _interval_note(record))
+        why = why_missing(scores, ("precision, recall", "recall"), why_withheld(record))
         return Line(*topic, "unknown", "", "How varied the set is, is not known.", why)
-    why = " ".join(
-        f"{percent(value)} of real images {what}; with as many real images in their place it is "
-        f"{percent(floor)}."
-        for what, (value, floor, _) in known.items()
-    )
-    state = worst([_below(*shares) for shares in known.values()])
+    why = " ".join(share.sentence(f"of real images {what}") for what, share in known.items())
+    state = worst([share.state for share in known.values()])
     if state == "sound":
         return Line(*topic, "sound", "", "The set is about as varied as real images.", why)
+    if state == "unknown":
+        says = "Whether the set is as varied as real images is not certain: too few images to tell."
+        return Line(*topic, "unknown", "", says, why)
     short = "it leaves out part of what real images show"
     says = "Part of what real images show is missing: rare looks may be absent altogether."
     return Line(*topic, state, short, says, why)
@@ -173,7 +109,7 @@ def labels(scores: Scores) -> Line:
     macro, findings = part(found, "macro"), part(found, "findings")
     value = finite(macro.get("auroc"))
     if value is None:
-        why = why_missing(scores, ("label",), "no labels on both sides")
+        why = why_missing(scores, ("label",), why_withheld(macro))
         return Line(*topic, "unknown", "", "Whether the labels hold is not known.", why)
     wrong = [name for name, row in rows(findings) if _opposite(row)]
     faint = [name for name, row in rows(findings) if name not in wrong and _falls_short(row)]
@@ -238,7 +174,7 @@ def usefulness(scores: Scores) -> Line:
     arm = part(scores, "utility", "arms", "real+synthetic")
     gain, ends = finite(arm.get("delta")), bounds(arm.get("delta_ci"))
     if gain is None or ends is None:
-        why = why_missing(scores, ("utility",), _interval_note(arm))
+        why = why_missing(scores, ("utility",), why_withheld(arm))
         return Line(*topic, "unknown", "", "Whether it helps a classifier is not known.", why)
     why = (
         "Added to the real training images, it changed the mean AUROC on unseen patients by "
@@ -253,29 +189,3 @@ def usefulness(scores: Scores) -> Line:
         return Line(*topic, "doubt", "it makes a classifier worse", says, why)
     says = "No evidence that it makes a classifier better or worse."
     return Line(*topic, "unknown", "", says, why)
-
-
-def _beside_floor(record: Scores) -> tuple[float, float, float] | None:
-    """A share, its floor, and how far the share's interval reaches down or up.
-
-    Of all images and not of the floor's few: shares of real images against real ones hardly change
-    with N, and a generator that repeats a dozen images is only seen among many.
-    """
-    floor = part(record, "floor")
-    value, mark = finite(record.get("value")), finite(floor.get("value"))
-    ends = bounds(record.get("ci"))
-    if value is None or mark is None or ends is None:
-        return None
-    return value, mark, (ends[1] - ends[0]) / 2
-
-
-def _below(value: float, floor: float, reach: float) -> State:
-    """A fault or doubt only where the gap to the floor is wide *and* beyond both intervals."""
-    gap = floor - value
-    if gap <= max(APART, 2**0.5 * reach):
-        return "sound"
-    return "fault" if value < FAR * floor else "doubt"
-
-
-def _interval_note(record: Mapping[str, Any]) -> str:
-    return str(record.get("note") or "") or "it was not measured"

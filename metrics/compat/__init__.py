@@ -1,7 +1,8 @@
 """What other tools print for the same features, their defects included.
 
-    from metrics.compat import compatible
+    from metrics.compat import compatible, inception_score
     compatible("torch-fidelity", real=real, synthetic=synthetic)
+    inception_score(logits)  # of one set of images
 
 For comparing with published numbers only: each file names what is wrong with the number. A preset
 takes features; the extractor and the resize decide far more, so they must be the tool's as well.
@@ -14,7 +15,7 @@ from importlib import import_module
 
 from numpy.typing import ArrayLike
 
-from metrics.arrays import Floats, feature_pair
+from metrics.arrays import Floats, feature_pair, features
 from synth.errors import UsageError
 
 PRESETS = {
@@ -53,3 +54,21 @@ def defects(name: str) -> tuple[str, ...]:
         raise UsageError("no such preset", got=name, expected=", ".join(PRESETS))
     found: tuple[str, ...] = import_module(PRESETS[name]).DEFECTS
     return found
+
+
+def inception_score(logits: ArrayLike) -> dict[str, float]:
+    """The Inception Score that torch-fidelity prints, by its names (Salimans et al. 2016).
+
+    It knows no real images and says how sure and how varied the classes are that a network of
+    photographs sees: of medical images it says little. Ten splits of shuffled rows, seed 2020.
+
+    Args:
+        logits: [n, classes] of one set, before softmax; torch-fidelity's are the 1008 of its
+            Inception network without the bias.
+
+    Raises:
+        SynthError: fewer rows than splits, NaN or infinite values.
+    """
+    of = import_module(PRESETS["torch-fidelity"])
+    mean, spread = of.inception_score(features("logits", logits, least=of.SPLITS))
+    return {"inception_score_mean": mean, "inception_score_std": spread}

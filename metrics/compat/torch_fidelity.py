@@ -13,6 +13,7 @@ DEFECTS = (
     "FID is biased upwards by O(1/n), and loses half its digits on rank-deficient covariances",
     "the KID standard deviation is that of subsets, not the standard error of the mean",
 )
+SPLITS = 10  # of the Inception Score
 _SEED = 2020  # its rng_seed
 
 
@@ -73,7 +74,7 @@ def _half_unbiased(one: Floats, two: Floats) -> float:
 
 
 def inception_score(
-    logits: Floats, *, splits: int = 10, shuffle: bool = True, seed: int = _SEED
+    logits: Floats, *, splits: int = SPLITS, shuffle: bool = True, seed: int = _SEED
 ) -> tuple[float, float]:
     """Mean and standard deviation over splits of exp E KL(p(y|x) | p(y)); logits [n, classes]."""
     if shuffle:

@@ -45,6 +45,10 @@ class CopyRate(SidesMetric):
 
     higher_is_better = False
     sides = ("train", "heldout", "synthetic")
+    names: ClassVar[Mapping[str, str]] = {
+        "heldout": "heldout_groups",
+        "synthetic": "synthetic_groups",
+    }
     measure = staticmethod(metrics.copy_rate)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from synth.cli.app import Json, Traceback, app, session
-from synth.cli.tables import number, table
+from synth.cli.tables import interval, number, p_value, table
 
 if TYPE_CHECKING:
     from metrics.compare import Comparison, Row
@@ -116,8 +116,8 @@ def _cells(row: Row) -> tuple[str, ...]:
         number(row.first),
         number(row.second),
         number(row.difference),
-        "–" if row.ci is None else f"{number(row.ci[0])} – {number(row.ci[1])}",
-        number(p),
+        interval(row.ci) or "–",
+        p_value(p),
         "yes" if row.paired else "no",
         row.better,
     )

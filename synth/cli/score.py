@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -93,7 +94,7 @@ def evaluate(
             progress=terminal,
             choices=choices,
         ).to_json()
-        written = [f"scores: {out / 'scores.json'}"] if out else []
+        written = _written(out) if out else []
         terminal.answer(scores, [*score_tables(scores), *written])
 
 
@@ -105,50 +106,93 @@ def _settings(config: Path | None, overrides: list[str] | None) -> MetricsSectio
     return load_config(None, overrides or ()).metrics
 
 
+def _written(out: Path) -> list[str]:
+    return [f"scores: {out / 'scores.json'}", f"page: synth report {quote(str(out))}"]
+
+
 @app.command(epilog="Example: synth report run")
 def report(
     run: Annotated[
-        Path, typer.Argument(metavar="RUN", help="A run folder, or a folder made by `synth demo`.")
+        Path,
+        typer.Argument(
+            metavar="RUN", help="What --out of `synth evaluate` named, a run, or a demo's folder."
+        ),
     ],
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Default: report.html beside scores.json.")
     ] = None,
+    real: Annotated[
+        Path | None,
+        typer.Option(metavar="IMAGES", help="The real images that were scored, if they moved."),
+    ] = None,
+    synthetic: Annotated[
+        Path | None, typer.Option(metavar="IMAGES", help="The images that were scored; as --real.")
+    ] = None,
+    train: Annotated[
+        Path | None, typer.Option(metavar="IMAGES", help="The training images; as --real.")
+    ] = None,
     as_json: Json = False,
     show_traceback: Traceback = False,
 ) -> None:
-    """Write one self-contained offline HTML page from a run and its scores.json."""
+    """Write one self-contained offline HTML page from scores.json and the images it names."""
     with session(as_json=as_json, show_traceback=show_traceback) as terminal:
         from metrics.report import write_report
 
         scores_path = find_scores(run)
-        folder = run if (run / "config.yaml").is_file() else run / "run"
-        config = read_config(folder, None)
-        beside = scores_path.parent
+        scores, beside = read_scores(scores_path), scores_path.parent
+        folder = _trained(scores_path.parent if run.is_file() else run)
+        older = _sets_of_run(folder, beside, scores)
         page = write_report(
             out or beside / "report.html",
-            scores=read_scores(scores_path),
-            real=config.data.dataset,
-            synthetic=config.sample.out or config.run.out / "synthetic",
+            scores=scores,
+            beside=beside,
+            real=real or older.get("real"),
+            synthetic=synthetic or older.get("synthetic"),
+            train=train,
             run=folder,
             cohort=_if_there(beside / "cohort"),
-            before=_if_there(beside / "before"),
+            before=older.get("before"),
+            progress=terminal,
         )
         terminal.answer({"report": str(page)}, [f"report: {page}"])
 
 
+def _trained(run: Path) -> Path | None:
+    """The folder of the training run; None where there is none, as beside two plain folders."""
+    folders = (run, run / "run")
+    return next((folder for folder in folders if (folder / "config.yaml").is_file()), None)
+
+
+def _sets_of_run(run: Path | None, beside: Path, scores: dict[str, Any]) -> dict[str, Path]:
+    """The sets that a run is configured for, where older scores do not say what was scored."""
+    from metrics.report_sets import names_sets
+
+    if run is None or names_sets(scores):
+        return {}
+    config = read_config(run, None)
+    sets = {
+        "real": config.data.dataset,
+        "synthetic": config.sample.out or config.run.out / "synthetic",
+    }
+    before = _if_there(beside / "before")
+    return sets if before is None else {**sets, "before": before}
+
+
 def find_scores(run: Path) -> Path:
-    """``scores.json`` of a run: in its folder, or beside it as ``synth demo`` leaves it.
+    """``scores.json`` itself, or of a run: in its folder, or beside it as ``synth demo`` leaves it.
 
     Raises:
         SynthError: the run is not scored.
     """
-    for folder in (run, run.resolve().parent):
+    if run.is_file():
+        return run
+    for folder in (run, run.resolve().parent) if run.is_dir() else ():
         if (folder / "scores.json").is_file():
             return folder / "scores.json"
     raise SynthError(
         "no scores.json in or beside the run",
         where=run,
-        fix=f"Make it with `synth evaluate --real DATASET --synthetic FOLDER --out {run}`.",
+        fix=f"Make it with `synth evaluate --real IMAGES --synthetic IMAGES --out {run}`.",
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from synth.cli.tables import interval, number, table
+from synth.cli.tables import interval, number, p_value, table
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -76,7 +76,7 @@ def _groups(scores: Record) -> RenderableType | None:
                 number(kernel.get("value")),
                 interval(kernel.get("ci")),
                 number(_record(kernel, "floor").get("value")),
-                number(group.get("p_holm")),
+                p_value(group.get("p_holm")),
                 number(share.get("value")),
                 f"{number(group.get('n_real'))} / {number(group.get('n_synthetic'))}",
             )
@@ -124,7 +124,7 @@ def _beside_real(record: Record) -> tuple[str, ...]:
         interval(record.get("ci")),
         number(_record(record, "floor").get("value")),
         number(details.get("chance")),
-        number(details.get("p")),
+        p_value(details.get("p")),
     )
 
 
@@ -133,7 +133,7 @@ def _negation_row(name: str, row: Record) -> tuple[str, ...]:
     accuracy = number(_record(row, "balanced_accuracy").get("value"))
     counts = f"{number(row.get('n_positive'))} / {number(row.get('n_negative'))}"
     mean = name == "mean"
-    rest = ("", "", "") if mean else (accuracy, number(row.get("p_holm")), counts)
+    rest = ("", "", "") if mean else (accuracy, p_value(row.get("p_holm")), counts)
     return name, value, ci, real, *rest
 
 

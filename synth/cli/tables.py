@@ -24,20 +24,31 @@ def table(
     return made
 
 
-def number(value: object, digits: int = 3) -> str:
-    """``0.914``; a dash for what is missing or not a number."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
-        return "–"
-    if isinstance(value, int):
+def number(value: object, digits: int | None = None) -> str:
+    """``0.914`` or ``2.9e−04``: three significant digits, as on the page, or ``digits`` decimals.
+
+    A whole number stays whole, and a dash stands for what is missing or not a number.
+    """
+    if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    return f"{value:.{digits}f}" if abs(value) < 1000 else f"{value:.0f}"
+    from metrics.report_values import number as shown  # the tables read as the page does
+
+    return shown(value, digits)
 
 
-def interval(low_high: object, digits: int = 3) -> str:
-    """``0.88 – 0.94``; empty for what is not a pair of numbers."""
-    if not isinstance(low_high, list | tuple) or len(low_high) != 2:
-        return ""
-    return f"{number(low_high[0], digits)} – {number(low_high[1], digits)}"
+def interval(low_high: object, digits: int | None = None) -> str:
+    """``0.880 – 0.940``, both ends with as many decimals; empty for no pair of numbers."""
+    from metrics.report_values import bounds, ends
+
+    known = bounds(low_high)
+    return " – ".join(ends(known, digits)) if known else ""
+
+
+def p_value(value: object) -> str:
+    """``0.042``, ``< 0.001`` below that, and a dash for what is missing."""
+    from metrics.report_values import p_value as shown
+
+    return shown(value)
 
 
 def duration(seconds: float) -> str:

@@ -3,7 +3,9 @@ import io
 import pytest
 from rich.console import Console
 
+from metrics.compare import Comparison, Row
 from metrics.records import Floor, Record, Scores
+from synth.cli.diff import markdown
 from synth.cli.scores import score_tables
 
 
@@ -51,7 +53,7 @@ def test_every_part_is_shown(scores):
     text = draw(scores)
     line = next(line for line in text.splitlines() if "fd_pixel" in line)
     assert line.split() == [
-        *("fd_pixel", "12.345", "10.250", "–", "14.500", "96", "/", "160", "14.750", "3.210")
+        *("fd_pixel", "12.3", "10.2", "–", "14.5", "96", "/", "160", "14.8", "3.21")
     ]
     hernia = next(line for line in text.splitlines() if "hernia" in line)
     assert hernia.split()[:3] == ["hernia", "0.498", "0.913"]  # before, after
@@ -78,6 +80,18 @@ def test_no_before(scores):
 
 def test_nonsense_is_not_an_error():
     assert score_tables({"metrics": [1], "label_fidelity": 3, "warnings": "x"}) == []
+
+
+def test_a_small_distance_is_not_shown_as_zero() -> None:
+    kernel = {"value": 2.9e-4, "ci": [1e-4, 4e-4], "floor": {"value": 3e-5}}
+    group = {"kd": kernel, "p_holm": 2e-5, "n_real": 30, "n_synthetic": 20}
+    scores = {"metrics": {"kd_pixel": kernel}, "per_finding": {"edema": group}}
+    fidelity, findings = score_tables(scores)
+    shown = ["2.9e−04", "1.0e−04 – 4.0e−04"]
+    assert [next(iter(column.cells)) for column in fidelity.columns][1:3] == shown
+    assert next(iter(fidelity.columns[5].cells)) == "3.0e−05"
+    cells = [next(iter(column.cells)) for column in findings.columns]
+    assert cells[1:5] == [*shown, "3.0e−05", "< 0.001"]
 
 
 def test_findings_and_subgroups_have_a_table_of_their_own() -> None:
@@ -117,7 +131,18 @@ def test_further_utility_has_a_table_a_kind() -> None:
     assert list(retrieval.columns[0].cells) == ["chance", "real"] * 2
     assert list(retrieval.columns[1].cells) == ["image"] * 2 + ["report"] * 2
     assert list(retrieval.columns[3].cells) == ["0.250", "0.600"] * 2
-    assert list(retrieval.columns[7].cells) == ["11.000", "3.000"] * 2
+    assert list(retrieval.columns[7].cells) == ["11.0", "3.00"] * 2
     assert [next(iter(column.cells)) for column in segmentation.columns] == [
         *("real", "30", "0.500", "0.400 – 0.600", "0.000", "", "0.500", "0.500")
     ]
+
+
+def test_a_small_difference_is_not_shown_as_zero() -> None:
+    row = Row("kd_pixel", 2.9e-4, 6e-5, -2.3e-4, (-4e-4, -1e-4), "second", p=3e-5)
+    found = Comparison("0123", (row,), (), (), ())
+    (line,) = [line for line in markdown(found, "a", "b").splitlines() if "kd_pixel" in line]
+    assert line == (
+        "| kd_pixel | 2.9e−04 | 6.0e−05 | −2.3e−04 | −4.0e−04 – −1.0e−04 | < 0.001 | no | second |"
+    )
+    without = Comparison("0123", (Row("kd_pixel", 0.5, 0.5, 0.0, None, ""),), (), (), ())
+    assert "| 0.500 | 0.500 | 0.000 | – | – | no |" in markdown(without, "a", "b")

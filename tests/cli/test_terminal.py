@@ -3,7 +3,7 @@ import io
 import pytest
 
 from synth.cli import terminal as module
-from synth.cli.tables import duration, interval, number
+from synth.cli.tables import duration, interval, number, p_value
 from synth.cli.terminal import Terminal
 
 
@@ -71,7 +71,11 @@ def test_updates_before_any_stage_are_harmless(monkeypatch):
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0.91449, "0.914"), (12, "12"), (23456.7, "23457"), (None, "–"), (float("nan"), "–")],
+    [
+        *((0.91449, "0.914"), (12, "12"), (1234, "1234"), (23456.7, "23,457"), (0.0, "0.000")),
+        *((2.9e-4, "2.9e−04"), (-3e-6, "−3.0e−06"), (0.0042, "0.0042"), (123.456, "123")),
+        *((None, "–"), (float("nan"), "–"), (True, "–"), ("3", "–")),
+    ],
 )
 def test_numbers(value, text):
     assert number(value) == text
@@ -79,6 +83,10 @@ def test_numbers(value, text):
 
 def test_intervals_and_durations():
     assert interval([0.1, 0.25], 2) == "0.10 – 0.25"
-    assert interval(None) == ""
+    assert interval([1e-4, 4e-4]) == "1.0e−04 – 4.0e−04"
+    assert interval([-1e-5, 0.002]) == "0.0000 – 0.0020"
+    assert interval(None) == interval([0.1, None]) == interval([0.1]) == ""
+    assert p_value(0.0421) == "0.042"
+    assert p_value(2e-5) == "< 0.001"
     assert duration(59.94) == "59.9 s"
     assert duration(125.0) == "2 min 05 s"

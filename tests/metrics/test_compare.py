@@ -15,8 +15,8 @@ from planted_findings import FINDINGS, replaced, sides
 from metrics import c2st, data_copying, sliced_wasserstein, vendi_score
 from metrics.chosen import Choices
 from metrics.compare import compare, family
+from metrics.delong import auroc_delong
 from metrics.difference import of_aurocs, of_records
-from metrics.intervals import auroc_interval
 from metrics.kernel import kernel_estimate
 from metrics.per_finding import per_finding
 from metrics.protocol import common_protocol, full_protocol
@@ -186,8 +186,9 @@ def test_aurocs_on_different_images_differ_by_delong() -> None:
     rows = []
     for gap in (1.0, 1.4):
         truth = np.repeat([0, 1], 100)
-        area, ci = auroc_interval(truth, rng.normal(size=200) + gap * truth)
-        rows.append({"auroc": area, "ci": list(ci)})
+        area = auroc_delong(truth, rng.normal(size=200) + gap * truth)
+        assert area.ci is not None
+        rows.append({"auroc": area.value, "ci": list(area.ci)})
     found = of_aurocs(*rows)
     assert found is not None
     assert not found.paired

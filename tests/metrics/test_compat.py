@@ -12,8 +12,8 @@ from torchmetrics.image.kid import KernelInceptionDistance
 from torchmetrics.image.mifid import MemorizationInformedFrechetInceptionDistance
 
 from metrics import frechet_distance, mifid
-from metrics.compat import PRESETS, compatible, defects
-from metrics.compat.torch_fidelity import inception_score, subset_kid
+from metrics.compat import PRESETS, compatible, defects, inception_score
+from metrics.compat.torch_fidelity import subset_kid
 from metrics.compat.torchmetrics_1_9 import float32_kid, reversed_mifid
 from synth.errors import SynthError
 
@@ -64,10 +64,20 @@ def test_torch_fidelity_regression_case_is_not_nan() -> None:
 
 def test_inception_score_is_golden() -> None:
     logits = RandomState(0).randn(1000, 10) * 3
-    expected = (3.8559055006142464, 0.1251722593321656)
-    assert inception_score(logits) == pytest.approx(expected, rel=1e-9)
-    # Certain and balanced over ten classes: exp of log 10.
-    assert inception_score(1e3 * np.tile(np.eye(10), (10, 1)), splits=1)[0] == pytest.approx(10)
+    found = inception_score(logits)
+    assert found["inception_score_mean"] == pytest.approx(3.8559055006142464, rel=1e-9)
+    assert found["inception_score_std"] == pytest.approx(0.1251722593321656, rel=1e-9)
+    # Certain of one class: 1, whatever the split. Certain of as many as a split has images: more.
+    alike, varied = np.tile(30 * np.eye(10)[:1], (100, 1)), 30 * np.tile(np.eye(10), (200, 1))
+    assert inception_score(alike)["inception_score_mean"] == pytest.approx(1.0)
+    assert 9.5 < inception_score(varied)["inception_score_mean"] <= 10.0
+
+
+def test_inception_score_needs_an_image_a_split() -> None:
+    with pytest.raises(SynthError, match=r"logits: too few images .got 9; expected at least 10"):
+        inception_score(np.zeros((9, 10)))
+    with pytest.raises(SynthError, match="NaN or infinite"):
+        inception_score(np.full((20, 10), np.nan))
 
 
 @pytest.mark.filterwarnings("ignore:Metric `Kernel Inception Distance`:UserWarning")

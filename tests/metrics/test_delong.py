@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from metrics.delong import auroc_delong, paired_delong
-from metrics.intervals import delong
+from metrics.delong import auroc_delong, delong, paired_delong
 from synth.errors import SynthError
 
 
@@ -49,7 +48,11 @@ def test_it_is_the_double_loop() -> None:
     found = auroc_delong(y, one)
     assert found.value == pytest.approx(psi.mean(), abs=1e-12)
     assert found.se == pytest.approx(brute_variance(psi) ** 0.5, abs=1e-12)
-    assert found.ci == pytest.approx(delong(y, one).interval(), abs=1e-12)
+    logit, units = np.log(psi.mean() / (1 - psi.mean())), min(psi.shape)
+    half = stats.t.ppf(0.975, units - 1) * found.se / (psi.mean() * (1 - psi.mean()))
+    ends = 1 / (1 + np.exp([-logit + half, -logit - half]))
+    assert found.ci == pytest.approx(tuple(ends), abs=1e-12)
+    assert delong(y, two, one).interval(1) == found.ci
     gap = paired_delong(y, one, two)
     assert gap.se == pytest.approx(brute_variance(psi - other) ** 0.5, abs=1e-12)
 
@@ -166,8 +169,8 @@ def test_the_paired_test_holds_its_level() -> None:
         ([1, 0, 2, 0], [1, 2, 3, 4], None, "0 and 1"),
         ([1, 1, 1, 0], [1, 2, 3, 4], None, "two patients"),
         ([1, 1, 0, 0], [1, 2, 3, 4], ["a", "a", "b", "c"], "two patients"),
-        ([1, 1, 0, 0], [1, 2, 3], None, "one finite score"),
-        ([1, 1, 0, 0], [1, 2, 3, np.nan], None, "one finite score"),
+        ([1, 1, 0, 0], [1, 2, 3], None, "one score a label"),
+        ([1, 1, 0, 0], [1, 2, 3, np.nan], None, "NaN or infinite"),
         ([1, 1, 0, 0], [1, 2, 3, 4], ["a"], "one group a row"),
     ],
 )

@@ -16,6 +16,7 @@ from PIL import Image
 from metrics.chosen import ALL, USUAL, Choices, metric_names
 from metrics.extract import features_of, store_of
 from metrics.ingest import open_images, take
+from metrics.markdown import scores_markdown
 from metrics.moments import moments_of
 from metrics.run import evaluate
 from metrics.statistics import image_moments, merged_moments
@@ -101,7 +102,8 @@ def test_every_metric_or_the_reason(folders: Path) -> None:
     why = {item["what"]: item["why"] for item in scores["not_computed"]}
     assert "label fidelity" in why
     assert "utility" in why
-    for name in ("mmd", "c2st", "vendi", "authenticity", "nn-auc", "copy-rate", "mifid"):
+    assert "fewer images than dimensions" in why["mifid"]
+    for name in ("mmd", "c2st", "vendi", "authenticity", "nn-auc", "copy-rate"):
         assert {name, f"{name}_random-conv"} <= set(scores["metrics"]), name
     for name, record in scores["metrics"].items():
         assert record["extractor"].startswith(("pixel@16", "random-conv")) or name == "texture"
@@ -136,8 +138,95 @@ def test_without_training_images_it_says_so(folders: Path) -> None:
         choices=Choices(metrics=("memorization", "nn-auc", "label-fidelity")),
     )
     why = {item.what: item.why for item in scores.not_computed}
-    assert set(why) == {"memorization", "nn-auc", "label fidelity"}
+    assert why == dict.fromkeys(
+        ("memorization", "nn-auc", "label fidelity"), "no training images: give --train"
+    )
     assert scores.metrics == {}
+
+
+def test_the_reference_set_is_no_training_set(folders: Path, tiny_dataset: Path) -> None:
+    asked = Choices(metrics=("memorization", "nn-auc", "utility"), extractors=("pixel",))
+    real = folders / "real"
+    for train in (real, folders / "made" / ".." / "real"):
+        scores = evaluate(
+            real=real, synthetic=folders / "made", train=train, settings=QUICK, choices=asked
+        )
+        why = {item.what: item.why for item in scores.not_computed}
+        assert set(why) == set(asked.metrics)
+        for reason in why.values():
+            assert reason.startswith(f"--train is the reference set itself, {real}")
+    plain = tiny_dataset.parent / "plain"
+    shutil.copytree(tiny_dataset, plain)
+    table = plain / "metadata.jsonl"
+    table.write_text(table.read_text().replace('"train"', '"test"'))
+    scores = evaluate(real=plain, synthetic=folders / "made", settings=QUICK, choices=asked)
+    assert {item.why for item in scores.not_computed} == {
+        f"{plain} has no training split beside a held-out one: give --train"
+    }
+
+
+def test_what_was_not_asked_for_is_no_want_of_labels(folders: Path) -> None:
+    scores = evaluate(
+        real=folders / "real",
+        synthetic=folders / "made",
+        settings=QUICK,
+        choices=Choices(metrics=("kd",)),
+    )
+    assert scores.not_computed == ()
+    lines = {line["topic"]: line["why"] for line in scores.verdict["lines"]}
+    assert set(lines.values()) == {"it was not asked for"}
+    assert scores.verdict["headline"].startswith("No fault was found, but these scores do not say")
+
+
+def test_a_judge_that_cannot_be_fitted_is_said_of_what_rests_on_it(folders: Path) -> None:
+    for asked in (("label-fidelity",), ("utility",), ("label-fidelity", "utility")):
+        scores = evaluate(
+            real=folders / "real",
+            synthetic=folders / "made",
+            train=folders / "train",
+            settings=QUICK,
+            choices=Choices(metrics=asked),
+        )
+        why = {item.what: item.why for item in scores.not_computed}
+        assert set(why) == {name.replace("-", " ") for name in asked}
+        assert all(reason.startswith("no labels on the training images") for reason in why.values())
+        topics = {"label-fidelity": "labels", "utility": "usefulness"}
+        said = {line["topic"]: line["why"] for line in scores.verdict["lines"]}
+        for name, topic in topics.items():
+            expected = why.get(name.replace("-", " "), "it was not asked for")
+            assert said[topic] == expected
+
+
+def test_unreadable_files_of_every_role_are_counted(folders: Path, tmp_path: Path) -> None:
+    for name in ("real", "made", "train"):
+        shutil.copytree(folders / name, tmp_path / name)
+    shutil.copytree(folders / "made", tmp_path / "before")
+    for count, name in enumerate(("real", "made", "train", "before"), start=1):
+        for index in range(count):
+            (tmp_path / name / f"bad{index}.png").write_bytes(b"\x89PNG\r\n\x1a\nnot really")
+    scores = evaluate(
+        real=tmp_path / "real",
+        synthetic=tmp_path / "made",
+        train=tmp_path / "train",
+        before=tmp_path / "before",
+        settings=QUICK,
+        choices=Choices(metrics=("kd",), extractors=("pixel",)),
+    )
+    for count, name in enumerate(("real", "made", "train", "before"), start=1):
+        start = f"{count} unreadable files left out of {tmp_path / name}, first: bad0.png"
+        assert len([text for text in scores.warnings if text.startswith(start)]) == 1
+
+
+def test_unreadable_files_beside_saved_statistics_are_counted(
+    folders: Path, tmp_path: Path
+) -> None:
+    choices = Choices(extractors=("pixel",))
+    image_moments(folders / "real", choices=choices).save(tmp_path / "real.npz")
+    made = tmp_path / "made"
+    shutil.copytree(folders / "made", made)
+    (made / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\nnot really")
+    scores = evaluate(real=tmp_path / "real.npz", synthetic=made, settings=QUICK, choices=choices)
+    assert any(text.startswith("1 unreadable files left out") for text in scores.warnings)
 
 
 def test_names_of_metrics() -> None:
@@ -265,8 +354,9 @@ def test_other_tools_statistics(tmp_path: Path) -> None:
     )
     record = scores.metrics["fd"]
     assert record.value == pytest.approx(3.0, abs=1.5)
-    assert record.n_real == 0
-    assert "not known" in record.note
+    assert record.n_real is None
+    assert "n of real and synthetic is not known, so neither" in record.note
+    assert "| – / – |" in scores_markdown(scores.to_json())
     assert "does not say which extractor" in scores.warnings[0]
 
 

@@ -1,8 +1,8 @@
 """Every interval that is shown holds in nine of ten draws at least, of Gaussian and of t5 rows.
 
 The truth is a closed form, or the mean over many more draws of the same sizes. Distances and MMD
-for equal sets are in ``test_coverage``; AUROCs in ``test_delong``, ``test_intervals`` and
-``test_label_fidelity``.
+for equal sets are in ``test_coverage``; AUROCs in ``test_delong``, ``test_intervals``,
+``test_label_fidelity`` and, of rare findings, ``test_rare``.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ from metrics.nearest_share import nearest_share
 from metrics.prdc import prdc_estimates
 from metrics.reconstruction import mean_over_patients
 from metrics.records import Record, recorded
+from metrics.seed_luck import seed_picks
 from metrics.subgroups import widest_gap
-from metrics.utility_scores import Bench, _interval, judged, seed_picks
+from metrics.utility_scores import Bench, arm_scores, judged
 
 Floats = NDArray[np.float64]
 Interval = tuple[float, float] | None
@@ -110,18 +111,32 @@ def test_memorization(heavy: bool, copied: float) -> None:
         count = round(copied * 80)
         made[:count] = train[:count] + 0.05 * stream.randn(count, 6)
         sets = {"train": train, "heldout": heldout, "synthetic": made}
-        found = memorization(
-            train=train, held_out=heldout, synthetic=made, resamples=100, seed=seed
-        )
         return {
             "authenticity": metrics.authenticity(**sets),
             "nn-auc": metrics.nearest_neighbour_auc(**sets, permutations=0, seed=seed),
             "copy-rate": metrics.copy_rate(**sets, pairs=1),
-            "auc": found.auc,
-            "share": found.share_closer,
+            "auc": memorization(train=train, held_out=heldout, synthetic=made).auc,
         }
 
     simulated(measure, draws=100)
+
+
+@LAWS
+@pytest.mark.parametrize("copied", [0.0, 0.2])
+def test_share_closer(heavy: bool, copied: float) -> None:
+    """Of a law's own rows a known share lies below its quantile, whatever the law; of copies all.
+
+    ``test_share_closer`` has more sizes, repeated patients and those for whom it is withheld.
+    """
+    intervals: list[Interval] = []
+    for seed in range(TRIALS):
+        stream = RandomState(seed)
+        train, heldout, made = (rows(stream, heavy, n, 6) for n in (80, 600, 80))
+        count = round(copied * 80)
+        made[:count] = train[:count] + 0.01 * stream.randn(count, 6)
+        found = memorization(train=train, held_out=heldout, synthetic=made)
+        intervals.append(found.share_closer.ci)
+    holds(intervals, copied + (1.0 - copied) * 6 / 601)
 
 
 @LAWS
@@ -193,16 +208,16 @@ def test_mean_area_over_findings(heavy: bool, images: int, patients: int) -> Non
         stream = RandomState(seed)
         draw = stream.standard_t if heavy else lambda _, size: stream.normal(size=size)  # noqa: B023
         noise = np.repeat(draw(5, size=(patients, 3)), each, axis=0)
-        intervals.append(
-            macro_auroc(
-                labels * gaps + noise,
-                labels.astype(float),
-                [0, 1, 2],
-                groups=names,
-                resamples=200,
-                seed=seed,
-            )[1]
+        found = macro_auroc(
+            labels * gaps + noise,
+            labels.astype(float),
+            [0, 1, 2],
+            groups=names,
+            resamples=200,
+            seed=seed,
         )
+        assert found is not None
+        intervals.append(found.ci)
     holds(intervals, truth, shown=4 * TRIALS)
 
 
@@ -287,8 +302,8 @@ def test_what_a_classifier_gains(seeds: int, luck: float) -> None:
         picks = seed_picks(seeds, 200, seed)
         bench = Bench(labels, ("a", "b"), names, {}, weights, picks, None)
         base, arm = (judged(runs(gap), [None] * seeds, bench) for gap in gaps)
-        found = _interval(arm.macro - base.macro)
-        intervals.append(None if found is None else (found[0], found[1]))
+        low, high = arm_scores(arm, base, bench)["delta_ci"]
+        intervals.append((low, high))
     holds(intervals, truth)
 
 

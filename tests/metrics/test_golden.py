@@ -8,8 +8,8 @@ from numpy.random import RandomState
 
 from metrics import mmd_rbf, vendi_score
 from metrics.compat.torch_fidelity import eigenvalue_fid
+from metrics.delong import delong
 from metrics.frechet import frechet_distance, frechet_from_moments
-from metrics.intervals import delong
 from metrics.moments import moments_of
 from metrics.prdc import expected_coverage, prdc
 

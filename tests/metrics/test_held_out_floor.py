@@ -110,7 +110,6 @@ def test_floors_are_the_metrics_between_halves_without_a_common_patient() -> Non
         synthetic=first.values,
         held_out_groups=second.groups,
         synthetic_groups=first.groups,
-        resamples=20,
     )
     assert floors["auc"].value == alone.auc.value
     assert floors["share_closer"].value == alone.share_closer.value

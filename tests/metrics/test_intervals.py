@@ -8,10 +8,9 @@ from numpy.random import RandomState
 from numpy.typing import NDArray
 from scipy import stats
 
+from metrics.delong import auroc_delong, delong
 from metrics.intervals import (
     auroc,
-    auroc_interval,
-    delong,
     jackknife,
     percentile_interval,
     resampling_weights,
@@ -89,30 +88,37 @@ def test_the_interval_covers_the_population_value() -> None:
     truth = stats.norm.cdf(1.5 / np.sqrt(2))
     for _ in range(200):
         labels = np.arange(100) % 2
-        area, (low, high) = auroc_interval(labels, 1.5 * labels + stream.randn(100))
-        assert 0 < low < area < high < 1
+        found = auroc_delong(labels, 1.5 * labels + stream.randn(100))
+        assert found.ci is not None
+        low, high = found.ci
+        assert 0 < low < found.value < high < 1
         covered += low <= truth <= high
     assert covered >= 180
 
 
 def test_perfect_separation_is_not_certain() -> None:
     labels = np.array([0] * 50 + [1] * 10)
-    area, (low, high) = auroc_interval(labels, labels.astype(float))
-    assert (area, high) == (1.0, 1.0)
-    assert low == pytest.approx(0.025 ** (1 / 10))
-    area, (low, high) = auroc_interval(labels, 1.0 - labels)
-    assert (area, low) == (0.0, 0.0)
-    assert high == pytest.approx(1 - 0.025 ** (1 / 10))
+    found = delong(labels, labels.astype(float), 1.0 - labels)
+    assert found.auc.tolist() == [1.0, 0.0]
+    assert found.interval(0) == pytest.approx((0.025 ** (1 / 10), 1.0))
+    assert found.interval(1) == pytest.approx((0.0, 1 - 0.025 ** (1 / 10)))
+    # Every case agrees on the gap: no variance, and no certainty beyond so many coins.
+    assert found.difference() == (np.inf, 2 * 0.5**10)
+    assert delong(labels, 0.0 * labels).interval() is None
 
 
-@pytest.mark.parametrize("score", [auroc, delong, auroc_interval])
+@pytest.mark.parametrize("score", [auroc, delong])
 @pytest.mark.parametrize(
     ("labels", "scores", "message"),
     [
         ([0, 1, -1, 0, 1], [0.0] * 5, r"labels must be a list of 0 and 1 \(got \[-1\]\)"),
         ([0, 1, 2, 0, 1], [0.0] * 5, r"labels must be a list of 0 and 1 \(got \[2\]\)"),
         ([0.0, 1.0, np.nan, 0.0], [0.0] * 4, r"labels must be a list of 0 and 1"),
-        ([0, 0, 0, 0], [0.0] * 4, r"positive.*got 0 positives, 4 negatives"),
+        (
+            [0, 0, 0, 0],
+            [0.0] * 4,
+            r"positive.*got 0 (positives, 4 negatives|with positives, 4 with)",
+        ),
         ([0, 0, 1, 1], [0.0] * 3, r"one score a label is needed"),
         ([0, 0, 1, 1], [0.0, 1.0, np.nan, 0.0], r"scores hold NaN"),
     ],
@@ -125,7 +131,9 @@ def test_wrong_labels_and_scores_are_refused(
 
 
 def test_delong_needs_two_of_either() -> None:
-    with pytest.raises(SynthError, match=r"two positives.*got 1 positives, 3 negatives"):
+    with pytest.raises(
+        SynthError, match=r"two patients each .got 1 with positives, 3 with negatives"
+    ):
         delong([0, 0, 0, 1], [0.1, 0.2, 0.3, 0.4])
 
 

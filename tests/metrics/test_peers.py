@@ -30,8 +30,9 @@ from metrics.arrays import blocks
 from metrics.compat import compatible
 from metrics.compat.torch_fidelity import eigenvalue_fid
 from metrics.compat.torchmetrics_1_9 import raw_moment_fid
+from metrics.delong import delong
 from metrics.frechet import frechet_distance
-from metrics.intervals import auroc, delong, resampling_weights, weighted_aurocs
+from metrics.intervals import auroc, resampling_weights, weighted_aurocs
 from metrics.memorization import nearest_distance
 from metrics.neighbours import reach
 from metrics.prdc import prdc

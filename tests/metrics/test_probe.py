@@ -257,7 +257,7 @@ def test_why_there_is_no_probe(tiny_dataset: Path, planted: Path) -> None:
     (why,) = [held["why"] for held in leaking["not_computed"] if held["what"] == "probe"]
     assert "are among the training images" in why
     images = scored(tiny_dataset / "images", planted)
-    assert {"what": "probe", "why": "no real training images"} in images["not_computed"]
+    assert {"what": "probe", "why": "no training images: give --train"} in images["not_computed"]
 
 
 @pytest.fixture

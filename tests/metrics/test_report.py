@@ -13,6 +13,7 @@ from metrics.report import write_report
 from metrics.report_fidelity import best_gain
 from metrics.report_images import SIDE, embed, gallery
 from metrics.report_plan import plan_counts
+from metrics.report_sets import shown_dataset
 from metrics.report_values import interval, number, part, sentence, shortened
 from synth.errors import SynthError
 from synth.images import save_png
@@ -137,9 +138,12 @@ def test_same_inputs_give_the_same_bytes(tmp_path, folders, scores):
     assert one == two
 
 
-def test_a_folder_that_is_no_dataset_is_an_error(tmp_path, folders, scores):
-    with pytest.raises(SynthError, match=r"no metadata.jsonl"):
-        write_report(tmp_path / "r.html", scores=scores, **{**folders, "real": tmp_path})
+@pytest.mark.parametrize(
+    ("folder", "problem"), [("gone", "no such folder"), ("cohort", "no images")]
+)
+def test_a_folder_without_images_is_an_error(tmp_path, folders, scores, folder, problem):
+    with pytest.raises(SynthError, match=problem):
+        write_report(tmp_path / "r.html", scores=scores, **{**folders, "real": tmp_path / folder})
     assert not (tmp_path / "r.html").exists()
 
 
@@ -157,7 +161,7 @@ def test_run_json_that_is_not_json_is_an_error(tmp_path, folders, scores):
 
 def test_gallery_shows_the_rarest_finding_first_beside_its_counterparts(folders):
     real, synthetic = open_dataset(folders["real"]), open_dataset(folders["synthetic"])
-    groups = gallery(real, synthetic)
+    groups = gallery(shown_dataset(real), shown_dataset(synthetic))
     counts = [group.n_real for group in groups]
     assert counts == sorted(counts)
     assert groups[0].title == "hernia"
@@ -221,6 +225,9 @@ def test_numbers_for_people(value, text):
 def test_values_that_are_missing_or_odd():
     assert interval([0.5, 1.0]) == "0.500 to 1.000"
     assert interval([0.5, None]) == interval(None) == "–"
+    assert interval([1e-4, 4e-4]) == "1.0e−04 to 4.0e−04"
+    assert interval([1e-4, 4e-4], sign=True) == "+1.0e−04 to +4.0e−04"
+    assert interval([0.0, 0.0]) == "0.000 to 0.000"
     assert part({"a": [1]}, "a", "b") == {}
     assert shortened("one two three", 9) == "one two…"
     assert sentence("done!") == "Done!"

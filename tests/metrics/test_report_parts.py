@@ -17,9 +17,19 @@ from metrics.report_further import further
 from metrics.report_groups import findings_view, subgroups_view
 from metrics.report_headline import headline
 from metrics.report_neighbours import neighbours
+from metrics.report_sets import shown_dataset
 from metrics.report_utility import utility_curve, utility_view
 from metrics.report_values import number, p_value, point, told_point
 from synth.manifest import open_dataset
+
+
+def shown(folders, role):
+    return shown_dataset(open_dataset(folders[role]))
+
+
+def sheet(scores, real, made):
+    return failure_view(scores, real=real, synthetic=made, train=real)
+
 
 NEWER = ("alignment", "per_finding", "per_subgroup", "subgroup_gaps", "failures", "protocol")
 
@@ -136,7 +146,7 @@ def test_texts_stand_beside_real_pairs(scores):
 
 
 def test_copies_stand_finding_by_finding(folders, scores):
-    real, made = open_dataset(folders["real"]), open_dataset(folders["synthetic"])
+    real, made = shown(folders, "real"), shown(folders, "synthetic")
     rows = neighbours(scores, real, made).by_finding
     assert [(row.finding, row.share, row.expected, row.differs) for row in rows] == [
         ("hernia", "0.400", "0.050", True),
@@ -164,7 +174,7 @@ def test_usual_scores_are_not_told_twice(scores):
 
 
 def test_failures_stand_with_their_reasons(folders, scores):
-    view = failure_view(scores, open_dataset(folders["real"]), open_dataset(folders["synthetic"]))
+    view = sheet(scores, shown(folders, "real"), shown(folders, "synthetic"))
     assert [one.title for one in view.groups] == [
         "Asked for, not seen",
         "Unlike any real image",
@@ -181,24 +191,24 @@ def test_failures_stand_with_their_reasons(folders, scores):
 
 
 def test_failures_without_files_limits_or_known_reasons(folders, scores):
-    real, made = open_dataset(folders["real"]), open_dataset(folders["synthetic"])
+    real, made = shown(folders, "real"), shown(folders, "synthetic")
     scores["failures"] = [
         failure("far", 999, 9.0, 1.0),  # no such image
         failure("far", 1, 9.0, 1.0, other="gone.png") | {"limit": None, "beyond": None},
         failure("new-reason", 2, 0.5, 0.1),
         "no mapping",
     ]
-    view = failure_view(scores, real, made)
+    view = sheet(scores, real, made)
     assert [one.title for one in view.groups] == ["Unlike any real image", "New-reason"]
     assert view.groups[0].images[0].verdict == "too few real images for a limit"
     assert view.groups[0].images[0].other is None
     scores["failures"] = [failure("far", 1, 9.0, 1.0)] * 100
-    assert failure_view(scores, real, made).shown == MOST
-    assert failure_view({}, real, made).groups == ()
+    assert sheet(scores, real, made).shown == MOST
+    assert sheet({}, real, made).groups == ()
 
 
 def test_histogram_and_limit_are_drawn_and_told(folders, scores):
-    real, made = open_dataset(folders["real"]), open_dataset(folders["synthetic"])
+    real, made = shown(folders, "real"), shown(folders, "synthetic")
     found = neighbours(scores, real, made)
     assert found.chart is not None
     assert ">limit</text>" in found.chart
@@ -212,11 +222,11 @@ def test_histogram_and_limit_are_drawn_and_told(folders, scores):
 
 
 def test_pairs_of_the_copy_rate_are_shown(folders, scores):
-    real, made = open_dataset(folders["real"]), open_dataset(folders["synthetic"])
+    real, made = shown(folders, "real"), shown(folders, "synthetic")
     pair = scores["memorization"]["pairs"][0] | {"correlation": 0.987, "flagged": True}
     scores["metrics"]["copy-rate"] = record(0.1, details={"pairs": [pair]})
-    shown = neighbours(scores, real, made).correlated
-    assert [(one.score, one.flagged) for one in shown] == [("correlation 0.987", True)]
+    pairs = neighbours(scores, real, made).correlated
+    assert [(one.score, one.flagged) for one in pairs] == [("correlation 0.987", True)]
     old = {"synthetic": 3, "train": 5, "correlation": 0.9}  # older scores have row numbers
     scores["metrics"]["copy-rate"] = record(0.1, details={"pairs": [old]})
     assert neighbours(scores, real, made).correlated == ()

@@ -23,6 +23,7 @@ from metrics.torch_metrics import (
     VendiScore,
 )
 from metrics.torch_metrics.names import coded, numbered, read
+from metrics.torch_metrics.sides import SidesMetric
 from synth.errors import SynthError
 
 
@@ -273,7 +274,15 @@ def test_every_class_is_a_function_of_its_name_and_has_a_record() -> None:
     for name in torch_metrics.__all__:
         words = "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)
         assert words.lstrip("_") in metrics.__all__, name
-        assert callable(getattr(torch_metrics, name).record), name
+        kind = getattr(torch_metrics, name)
+        assert callable(kind.record), name
+        if issubclass(kind, SidesMetric):
+            taken = inspect.signature(kind.measure).parameters
+            named = {key for key in taken if key.endswith(("_groups", "labels"))}
+            assert set(kind.names.values()) == named, name
+            assert set(kind.sides) <= set(taken), name
+            least = {side for side in kind.sides if taken[side].default is inspect.Parameter.empty}
+            assert set(kind.sides) - set(kind.optional) == least, name
 
 
 @pytest.mark.parametrize("name", [*_FUNCTIONS, "Prdc"])

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from metrics.arrays import Floats
 from metrics.ingest import ImageSet
+from metrics.intervals import wilson
 from metrics.report_utility import utility_choice, utility_more
 from metrics.utility import downstream_utility, refuse_leak
 from metrics.utility_arms import Arm, Labelled, altered, arms_of, stages_of
@@ -272,11 +273,14 @@ def test_worst_group_and_underdiagnosis_by_hand() -> None:
     assert worst is not None
     assert (worst["attribute"], worst["group"], worst["auroc"]) == ("sex", "M", 0.5)
     assert worst["by"]["sex"]["gap"] == 0.5
-    found = underdiagnosis([scores], [0.5], truth, groups, np.ones((30, 80)))
+    found = underdiagnosis([scores], [0.5], truth, groups)
     assert (found["rate"], found["missed"], found["n"]) == (0.25, 0.25, 40)
     gap = found["by"]["sex"]
     assert (gap["worst"], gap["gap"], gap["missed_gap"]) == ("M", 0.5, 0.5)
-    assert gap["gap_ci"] == [0.5, 0.5]
+    # Newcombe 1998, method 10, of 10 of 20 against 0 of 20.
+    (low, high), (_, other) = wilson(10, 20), wilson(0, 20)
+    expected = [0.5 - np.hypot(0.5 - low, other), high]
+    assert gap["gap_ci"] == pytest.approx(expected)
 
 
 def test_thresholds_come_from_validation_patients() -> None:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from metrics.utility_scores import seed_picks
+from metrics.seed_luck import seed_picks
 
 
 @pytest.mark.parametrize("seeds", [2, 3, 5])
