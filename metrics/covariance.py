@@ -8,7 +8,7 @@ the spread.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,7 +88,23 @@ def without_each(rows: Matrix, block: NDArray[np.intp], number: int) -> Iterator
         block: [n], the block of each row; none is empty.
         number: of blocks, two at least.
     """
-    parts = [_of_block(rows, block == which) for which in range(number)]
+    return left_out([_of_block(rows, block == which) for which in range(number)])
+
+
+def pooled(parts: Sequence[Spread]) -> Spread:
+    """The spread of all parts together; one at least."""
+    sizes = np.array([part.n for part in parts], dtype=np.float64)
+    means = np.array([part.mean for part in parts])
+    mean = sizes @ means / sizes.sum()
+    between = (means - mean) * np.sqrt(sizes)[:, None]
+    scatter: Floats = sum((part.scatter for part in parts[1:]), start=parts[0].scatter.copy())
+    scatter += between.T @ between
+    return Spread(int(sizes.sum()), mean, scatter)
+
+
+def left_out(parts: Sequence[Spread]) -> Iterator[Spread]:
+    """The spread of all parts but the first, the second, …; two at least."""
+    number = len(parts)
     sizes = np.array([part.n for part in parts], dtype=np.float64)
     means = np.array([part.mean for part in parts])
     within: Floats = sum((part.scatter for part in parts[1:]), start=parts[0].scatter.copy())

@@ -17,7 +17,7 @@ built from them; the difference to the ceiling is that of ``metrics.ceiling``.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,11 +26,13 @@ from scipy import stats
 from metrics.arrays import Floats, Groups, group_names
 from metrics.ceiling import gap_to_ceiling
 from metrics.finding_auroc import finding_table, macro_auroc, macro_columns
-from metrics.ingest import ImageSet
 from metrics.intervals import LEVEL, wilson
 from metrics.multiplicity import holm_by_name
 from metrics.records import Estimate
-from synth.extractors.classifier import Classifier
+
+if TYPE_CHECKING:  # both load torch, which this function of a judge and two sets need not
+    from metrics.ingest import ImageSet
+    from synth.extractors.classifier import Classifier
 
 FALSE_ALARMS = 0.05  # share of real images without a finding in which the judge sees it
 LEAST_WITHOUT = 20  # real images without a finding below which that share has no threshold

@@ -39,13 +39,16 @@ def value_of(metric: Metric, states: Mapping[str, Any]) -> Any:
     try:
         for name, state in states.items():
             setattr(metric, name, state)
-        # Not the instance's ``compute``, which caches, warns and gathers over processes.
-        if not metric.dist_sync_on_step:
-            return type(metric).compute(metric)
-        with metric.sync_context():
-            return type(metric).compute(metric)
-    except SynthError:
-        return None
+        with metric.sync_context(should_sync=metric.dist_sync_on_step):
+            return _computed(metric)
     finally:
         for name, state in held.items():
             setattr(metric, name, state)
+
+
+def _computed(metric: Metric) -> Any:
+    """Not by the instance's ``compute``, which caches, warns and gathers over processes."""
+    try:
+        return type(metric).compute(metric)
+    except SynthError:
+        return None

@@ -1,7 +1,8 @@
-"""Moments as one tensor state that processes can gather and merge exactly.
+"""Moments in blocks as one tensor state that processes can gather and merge exactly.
 
-``[n, mean (d), scatter (d²)]`` in float64. Summing the parts of two processes would be wrong, since
-their scatters are about different means: the reduction is Chan's merge, see ``metrics.moments``.
+Each block is ``[n, mean (d), scatter (d²)]`` in float64. Summing the parts of two processes would
+be wrong, since their scatters are about different means: the reduction is Chan's merge, block by
+block, see ``metrics.moments``. Blocks are what a jackknife leaves out.
 """
 
 from __future__ import annotations
@@ -11,33 +12,37 @@ import math
 import torch
 from torch import Tensor
 
-
-def empty(dim: int) -> Tensor:
-    """The state before any row: float64 [1 + d + d²]."""
-    return torch.zeros(1 + dim + dim * dim, dtype=torch.float64)
+from metrics.covariance import Spread
 
 
-def of_rows(rows: Tensor) -> Tensor:
-    """The state of rows [b, d]; of no rows, the empty one."""
+def empty(dim: int, blocks: int) -> Tensor:
+    """The state before any row: float64 [blocks, 1 + d + d²]."""
+    return torch.zeros(blocks, 1 + dim + dim * dim, dtype=torch.float64)
+
+
+def with_rows(state: Tensor, rows: Tensor, block: Tensor) -> Tensor:
+    """The state after further rows [b, d], each in its block, int64 [b] on the CPU."""
+    grown = state.clone()
+    for which in torch.unique(block).tolist():
+        chosen = rows[(block == which).to(rows.device)]
+        grown[which] = merged(grown[which], _of_rows(chosen).to(state.device))
+    return grown
+
+
+def _of_rows(rows: Tensor) -> Tensor:
+    """One block of rows [b, d], one at least."""
     rows = rows.detach().double()
-    if len(rows) == 0:
-        return empty(rows.shape[1]).to(rows.device)
     mean = rows.mean(dim=0)
     centred = rows - mean
     count = torch.tensor([float(len(rows))], dtype=torch.float64, device=rows.device)
     return torch.cat([count, mean, (centred.T @ centred).flatten()])
 
 
-def unpacked(state: Tensor, dim: int) -> tuple[Tensor, Tensor, Tensor]:
-    """N [], mean [d] and scatter [d, d] of a state."""
-    return state[0], state[1 : 1 + dim], state[1 + dim :].view(dim, dim)
-
-
 def merged(one: Tensor, two: Tensor) -> Tensor:
-    """The state of both sets of rows together; either may be empty."""
+    """A block [1 + d + d²] of both sets of rows together; either may be empty."""
     dim = _dim(one)
-    n_1, mean_1, scatter_1 = unpacked(one, dim)
-    n_2, mean_2, scatter_2 = unpacked(two, dim)
+    n_1, mean_1, scatter_1 = _unpacked(one, dim)
+    n_2, mean_2, scatter_2 = _unpacked(two, dim)
     n = n_1 + n_2
     share = n_2 / n.clamp(min=1.0)
     shift = mean_2 - mean_1
@@ -46,13 +51,34 @@ def merged(one: Tensor, two: Tensor) -> Tensor:
 
 
 def reduced(states: Tensor) -> Tensor:
-    """The state [l] of the states [processes, l]: the ``dist_reduce_fx`` of a metric."""
-    total = states[0]
+    """The state of the states [processes, blocks, l]: the ``dist_reduce_fx`` of a metric."""
+    total = states[0].clone()
     for state in states[1:]:
-        total = merged(total, state)
+        for which in range(len(total)):
+            total[which] = merged(total[which], state[which])
     return total
 
 
-def _dim(state: Tensor) -> int:
+def count(state: Tensor) -> int:
+    """Rows in all blocks."""
+    return int(state[:, 0].sum())
+
+
+def spreads(state: Tensor) -> list[Spread]:
+    """The blocks that hold rows."""
+    dim = _dim(state[0])
+    held = []
+    for block in state.cpu():
+        n, mean, scatter = _unpacked(block, dim)
+        if n > 0:
+            held.append(Spread(int(n), mean.numpy(), scatter.numpy()))
+    return held
+
+
+def _unpacked(block: Tensor, dim: int) -> tuple[Tensor, Tensor, Tensor]:
+    return block[0], block[1 : 1 + dim], block[1 + dim :].view(dim, dim)
+
+
+def _dim(block: Tensor) -> int:
     """D from the length 1 + d + d²."""
-    return (math.isqrt(4 * (len(state) - 1) + 1) - 1) // 2
+    return (math.isqrt(4 * (len(block) - 1) + 1) - 1) // 2

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import inspect
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +16,13 @@ from torch import Tensor
 import metrics
 from metrics import torch_metrics
 from metrics.frechet import frechet_distance
-from metrics.torch_metrics import FrechetDistance, KernelDistance, Prdc, VendiScore
+from metrics.torch_metrics import (
+    FrechetDistance,
+    KernelDistance,
+    Prdc,
+    VendiScore,
+)
+from metrics.torch_metrics.names import coded, numbered, read
 from synth.errors import SynthError
 
 
@@ -22,68 +30,37 @@ def _rows(seed: int, *shape: int, shift: float = 0.0) -> Tensor:
     return torch.tensor(RandomState(seed).randn(*shape) + shift)
 
 
-def test_frechet_distance_of_batches_is_that_of_all_rows() -> None:
-    one, two = _rows(0, 200, 6, shift=1e4), _rows(1, 150, 6, shift=1e4 + 0.5)
-    metric = FrechetDistance(dim=6)
-    for batch in one.split(37):
-        metric.update(batch, real=True)
-    for batch in two.split(64):
-        metric.update(batch, real=False)
-    expected = frechet_distance(real=one.numpy(), synthetic=two.numpy())
-    assert float(metric.compute()) == pytest.approx(expected, rel=1e-7)
-    assert metric.compute().dtype == torch.float64
-    metric.half()  # torchmetrics leaves states alone; ours stay float64 by set_dtype as well
-    assert metric.set_dtype(torch.float16).real.dtype == torch.float64
-
-
-def test_states_of_two_processes_merge_by_their_own_means() -> None:
-    """Adding them up would put the difference of the means into the covariance, or lose it."""
-    one, two = _rows(2, 80, 4), _rows(3, 60, 4)
-    first, second = FrechetDistance(dim=4), FrechetDistance(dim=4)
-    first.update(one[:50] + 9, real=True)
-    second.update(one[50:] - 9, real=True)
-    first.update(two[:10], real=False)
-    second.update(two[10:], real=False)
-    whole = frechet_distance(real=torch.cat([one[:50] + 9, one[50:] - 9]), synthetic=two)
-    first.merge_state(second)
-    assert float(first.compute()) == pytest.approx(whole, rel=1e-9)
-    empty = FrechetDistance(dim=4)
-    first.merge_state(empty)
-    assert float(first.compute()) == pytest.approx(whole, rel=1e-9)
-
-
-def test_an_empty_process_and_a_kept_real_side() -> None:
-    metric = FrechetDistance(dim=3, reset_real=False)
-    metric.update(_rows(4, 0, 3), real=True)
-    metric.update(_rows(4, 30, 3), real=True)
-    with pytest.raises(SynthError, match=r"synthetic: too few images \(got 0"):
-        metric.compute()
-    metric.update(_rows(5, 30, 3), real=False)
-    first = metric.compute()
-    metric.reset()
-    metric.update(_rows(5, 30, 3), real=False)
-    assert torch.equal(metric.compute(), first)
-    with pytest.raises(SynthError, match=r"got \(4, 2\); expected \[b, 3\]"):
-        metric.update(torch.zeros(4, 2), real=True)
-    with pytest.raises(SynthError, match="NaN"):
-        metric.update(torch.full((4, 3), torch.nan), real=True)
-
-
 _PROCESS = """
-import sys, torch, torch.distributed as dist
-from metrics.torch_metrics import FrechetDistance, KernelDistance, VendiScore
+import json, sys, torch, torch.distributed as dist
+from metrics.torch_metrics import FrechetDistance, ImageTextAlignment, KernelDistance, VendiScore
 rank, store, data = int(sys.argv[1]), sys.argv[2], sys.argv[3]
 dist.init_process_group("gloo", init_method="file://" + store, rank=rank, world_size=2)
 rows = torch.load(data, weights_only=True)
 mine = {side: x[:40] if rank == 0 else x[40:] for side, x in rows.items()}
-out = []
-for metric in (FrechetDistance(dim=4), KernelDistance()):
-    metric.update(mine["real"], real=True)
+first = 0 if rank == 0 else 40
+groups = [f"p{(first + row) // 2}" for row in range(len(mine["real"]))]
+out = {}
+plain, reduced = FrechetDistance(dim=4, estimator="plug-in"), FrechetDistance(dim=4)
+kernel, vendi, texts = KernelDistance(), VendiScore(), ImageTextAlignment()
+for metric in (plain, reduced, kernel):
+    metric.update(mine["real"], real=True, groups=groups)
     metric.update(mine["synthetic"], real=False)
-    out.append(float(metric.compute()))
-vendi = VendiScore(dim=4)
 vendi.update(mine["synthetic"])
-print(*map(repr, [*out, float(vendi.compute())]))
+vendi.update(mine["real"], real=True)
+texts.update(mine["synthetic"], mine["real"][: len(mine["synthetic"])])
+for name, metric in dict(plain=plain, reduced=reduced, kernel=kernel, vendi=vendi).items():
+    out[name] = float(metric.compute())
+with kernel.sync_context():
+    out["kernel se"] = kernel.record().se
+with vendi.sync_context():
+    out["vendi real"] = vendi.record().details["real"]
+step = KernelDistance(keep=("real",), dist_sync_on_step=True)
+step.update(mine["real"], real=True)
+assert step(mine["real"][:0], real=True) is None  # nothing to compare with, and no harm done
+out["batch"] = float(step(mine["synthetic"], real=False))
+out["own"] = len(mine["real"]) == step.record().n_real
+out["cosine"] = float(texts.compute()["cosine"])
+print(json.dumps(out))
 dist.destroy_process_group()
 """
 
@@ -104,42 +81,70 @@ def test_two_processes_compute_what_one_does(tmp_path: Path) -> None:
     ]
     said = [process.communicate(timeout=120) for process in running]
     assert [process.returncode for process in running] == [0, 0], said[0][1] + said[1][1]
-    expected = [
-        frechet_distance(real=rows["real"], synthetic=rows["synthetic"]),
-        metrics.kernel_distance(
-            real=rows["real"].float(), synthetic=rows["synthetic"].float()
-        ).value,
-        metrics.vendi_score(synthetic=rows["synthetic"]).value,
-    ]
+    real, made = rows["real"], rows["synthetic"]
+    groups = [f"p{row // 2}" for row in range(110)]
+    single = FrechetDistance(dim=4)
+    single.update(real, real=True, groups=groups)
+    for part in (made[:40], made[40:]):  # in turn within each process
+        alone = FrechetDistance(dim=4)
+        alone.update(part, real=False)
+        single.merge_state(alone)
+    kernel = KernelDistance()
+    kernel.update(real, real=True, groups=groups)
+    kernel.update(made, real=False)
+    vendi = metrics.vendi_score(synthetic=made.float(), real=real.float())
+    one, two = (
+        side / side.norm(dim=1, keepdim=True)
+        for side in (made, torch.cat([real[:40], real[40:90]]))
+    )
+    expected = {
+        "plain": frechet_distance(real=real, synthetic=made),
+        "reduced": single.record().value,
+        "kernel": metrics.kernel_distance(real=real.float(), synthetic=made.float()).value,
+        "kernel se": kernel.record().se,
+        "vendi": vendi.value,
+        "vendi real": vendi.details["real"],
+        "batch": metrics.kernel_distance(real=real.float(), synthetic=made.float()).value,
+        "own": True,
+        "cosine": float((one * two).sum(dim=1).mean()),
+    }
     for out, _ in said:
-        assert [float(word) for word in out.split()] == pytest.approx(expected, rel=1e-6)
+        assert json.loads(out) == pytest.approx(expected, rel=1e-6)
 
 
-@pytest.mark.filterwarnings("ignore:The ``compute`` method:UserWarning")
-def test_vendi_states_add_up() -> None:
-    rows = _rows(8, 70, 5)
-    one, two = VendiScore(dim=5), VendiScore(dim=5)
+def test_vendi_compares_with_real_images_at_equal_n() -> None:
+    rows, real = _rows(8, 70, 5), _rows(9, 150, 5)
+    one, two = VendiScore(settings={"q": 2.0}), VendiScore(settings={"q": 2.0})
     one.update(rows[:20])
-    two.update(rows[20:])
-    one.merge_state(two)
-    expected = metrics.vendi_score(synthetic=rows).value
-    assert float(one.compute()) == pytest.approx(expected, rel=1e-10)
-    with pytest.raises(SynthError, match="zero or not finite"):
-        one.update(torch.zeros(2, 5))
-    with pytest.raises(SynthError, match="no images"):
-        VendiScore(dim=5).compute()
+    two.update(rows[20:], real=False)
+    two.update(real, real=True)
+    two.merge_state(one)
+    expected = metrics.vendi_score(
+        synthetic=torch.cat([rows[:20], rows[20:]]).float(), real=real.float(), q=2.0
+    )
+    found = two.record()
+    assert float(two.compute()) == found.value == pytest.approx(expected.value, rel=1e-10)
+    assert found.details == pytest.approx(expected.details)
+    assert found.floor == expected.floor
+    assert one.record().n_real == 0
+    one.update(torch.zeros(2, 5))
+    with pytest.raises(SynthError, match="no direction"):
+        one.compute()
+    with pytest.raises(SynthError, match="synthetic: no images"):
+        VendiScore().record()
 
 
 _FUNCTIONS = {
     "KernelDistance": "kernel_distance",
     "MmdRbf": "mmd_rbf",
     "SlicedWasserstein": "sliced_wasserstein",
-    "ClassifierTwoSample": "c2st",
+    "C2st": "c2st",
     "Authenticity": "authenticity",
     "NearestNeighbourAuc": "nearest_neighbour_auc",
     "DataCopying": "data_copying",
     "CopyRate": "copy_rate",
     "Mifid": "mifid",
+    "VendiScore": "vendi_score",
 }
 
 
@@ -227,7 +232,7 @@ def test_a_batch_has_its_own_value_and_is_taken_in_once() -> None:
 
 
 def test_a_batch_of_one_side_alone_has_no_value_and_nothing_is_lost() -> None:
-    metric, distance = Prdc(settings={"k": 3}), FrechetDistance(dim=4)
+    metric, distance = Prdc(settings={"k": 3}), FrechetDistance(dim=4, estimator="plug-in")
     for one in (metric, distance):
         for _ in range(2):
             assert one(_rows(33, 30, 4), real=True) is None
@@ -242,25 +247,80 @@ def test_a_batch_of_one_side_alone_has_no_value_and_nothing_is_lost() -> None:
     assert {record.n_synthetic for record in metric.record().values()} == {60}
 
 
-def test_a_kept_real_side_of_moments_is_not_counted_twice() -> None:
-    real, made = _rows(35, 120, 4), _rows(36, 90, 4, shift=0.5)
-    extractor = _Counted()
-    metric = FrechetDistance(dim=4, extractor=extractor, reset_real=False)
-    metric.update(real, real=True)
-    for batch in made.split(30):
-        alone = frechet_distance(real=real, synthetic=batch)
-        assert float(metric(batch, real=False)) == pytest.approx(alone, rel=1e-9)
-    assert extractor.calls == 4
-    assert (float(metric.real[0]), float(metric.synthetic[0])) == (120, 90)
-    whole = frechet_distance(real=real, synthetic=made)
-    assert float(metric.compute()) == pytest.approx(whole, rel=1e-9)
-
-
 def test_the_batches_of_vendi_add_up() -> None:
     rows = _rows(37, 70, 5)
-    metric = VendiScore(dim=5)
+    metric = VendiScore()
     for batch in rows.split(35):
-        alone = metrics.vendi_score(synthetic=batch).value
+        alone = metrics.vendi_score(synthetic=batch.float()).value
         assert float(metric(batch)) == pytest.approx(alone, rel=1e-10)
-    expected = metrics.vendi_score(synthetic=rows).value
+    expected = metrics.vendi_score(synthetic=rows.float()).value
     assert float(metric.compute()) == pytest.approx(expected, rel=1e-10)
+
+
+def test_names_come_back_and_long_ones_stay_apart() -> None:
+    names = ["p1", "Ä b", "", "x" * 64, "y" * 70 + "a", "y" * 70 + "b", "é" * 40]
+    found = read(coded(names, 7, where="x"))
+    assert found[:4] == names[:4]
+    assert len(set(found)) == 7
+    assert found == read(coded(names, 7, where="x"))
+    assert len(set(numbered(names, 7, where="x").tolist())) == 7
+    assert (
+        numbered(names[::-1], 7, where="x").tolist()[::-1] == numbered(names, 7, where="x").tolist()
+    )
+
+
+def test_every_class_is_a_function_of_its_name_and_has_a_record() -> None:
+    for name in torch_metrics.__all__:
+        words = "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)
+        assert words.lstrip("_") in metrics.__all__, name
+        assert callable(getattr(torch_metrics, name).record), name
+
+
+@pytest.mark.parametrize("name", [*_FUNCTIONS, "Prdc"])
+def test_patients_are_those_of_the_function(name: str) -> None:
+    kind: Any = getattr(torch_metrics, name)
+    metric = kind()
+    rows = {side: _rows(50 + i, 60, 6).float() for i, side in enumerate(kind.sides)}
+    groups = [f"p{row // 4}" for row in range(60)]
+    given: dict[str, Any] = {}
+    for side, values in rows.items():
+        names = groups if side in kind.names else None
+        metric.update(values[:24], side=side, groups=names and names[:24])
+        metric.update(values[24:], side=side, groups=names and names[24:])
+        if names is not None:
+            given[kind.names[side]] = names
+    function = getattr(metrics, _FUNCTIONS.get(name, "prdc"))
+    expected = function(**rows, **given)
+    found = metric.record()
+    if name == "Prdc":
+        assert {key: record.ci for key, record in found.items()} == {
+            key: record.ci for key, record in expected.items()
+        }
+        return
+    assert (found.value, found.se, found.ci) == (expected.value, expected.se, expected.ci)
+    plain = function(**rows)
+    if kind.names:
+        assert found.to_json() != plain.to_json()
+    without = [side for side in kind.sides if side not in kind.names]
+    for side in without:
+        with pytest.raises(SynthError, match="takes no names of these rows"):
+            metric.update(rows[side], side=side, groups=groups)
+    for side in kind.names:
+        metric.update(rows[side], side=side)
+        with pytest.raises(SynthError, match="names for some rows only"):
+            metric.record()
+        break
+
+
+def test_the_functions_are_callables_and_load_no_torch() -> None:
+    script = (
+        "import sys, metrics, inspect\n"
+        "assert all(inspect.isfunction(getattr(metrics, name)) for name in metrics.__all__)\n"
+        "assert 'torch' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-W", "ignore", "-c", script], check=True, timeout=60)
+    # Functions stay what the names mean once the modules of the same names are loaded.
+    assert all(inspect.isfunction(getattr(metrics, name)) for name in metrics.__all__)
+    wanted = {"texture_ratio", "memorization", "label_fidelity", "copies_by_finding"}
+    wanted |= {"nearest_share", "expected_coverage", "image_text_alignment"}
+    assert wanted <= set(metrics.__all__)
