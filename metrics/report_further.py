@@ -51,7 +51,7 @@ _DETAILS = {
     "q": "order q",
     "k": "neighbour k",
     "se": "standard error",
-    "null_se": "spread without copying",
+    "null_se": "spread if there were nothing to find",
     "nearer": "share nearer to training",
     "median_ratio": "median ratio of distances",
     "frechet": "Fréchet distance",

@@ -7,7 +7,11 @@ machine and says when it died. All machines must see the dataset's folder under 
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from sample.engines import Ending, serve_part
@@ -31,13 +35,14 @@ class RayEngine:
             import ray
         except ImportError:
             raise Unavailable(
-                "Ray is not installed", fix="pip install 'synth[ray]', or sample.engine=local."
+                "Ray is not installed", fix="pip install 'medical-image-synthesis[ray]', or sample.engine=local."
             ) from None
         self._ray: Any = ray
         self._own = not ray.is_initialized()
         if self._own:
             cores = None if os.environ.get("RAY_ADDRESS") else config.sample.workers
-            ray.init(log_to_driver=False, include_dashboard=False, num_cpus=cores)
+            with _own_signals():
+                ray.init(log_to_driver=False, include_dashboard=False, num_cpus=cores)
         resources = self._ray.cluster_resources()
         gpus = config.sample.device in ("auto", "cuda") and resources.get("GPU", 0)
         path = os.pathsep.join(name for name in sys.path if name)
@@ -57,6 +62,19 @@ class RayEngine:
         """Leave the cluster; end it where it was started here."""
         if self._own:
             self._ray.shutdown()
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Ray exits at SIGTERM with a handler of its own; ours saves and says how to go on."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 class _Task:

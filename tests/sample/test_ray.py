@@ -48,6 +48,7 @@ def test_ray_with_one_of_two_workers_killed(config, tiny_pipeline, tmp_path, mon
         update = {"out": tmp_path / name / "set", **more}
         return config.model_copy(update={"sample": sample.model_copy(update=update)})
 
+    handler = signal.getsignal(signal.SIGTERM)
     alone = generate_dataset(to("alone", workers=1)).out
     shared = to("shared", engine="ray")
     progress = KillOne(shared.sample.out)
@@ -56,6 +57,7 @@ def test_ray_with_one_of_two_workers_killed(config, tiny_pipeline, tmp_path, mon
         from sample.engines_ray import RayEngine
 
         summary = generate_with_workers(shared, RayEngine(shared), progress)
+    assert signal.getsignal(signal.SIGTERM) is handler  # of the command line: it saves and ends
     assert progress.victim
     assert any("died" in note for note in progress.notes)
     for path in (path for path in alone.rglob("*") if path.is_file() and path.name != ".lock"):
