@@ -35,7 +35,8 @@ class RayEngine:
             import ray
         except ImportError:
             raise Unavailable(
-                "Ray is not installed", fix="pip install 'medical-image-synthesis[ray]', or sample.engine=local."
+                "Ray is not installed",
+                fix="pip install 'medical-image-synthesis[ray]', or sample.engine=local.",
             ) from None
         self._ray: Any = ray
         self._own = not ray.is_initialized()

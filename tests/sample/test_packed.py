@@ -1,5 +1,6 @@
 import pytest
 import torch
+from diffusers.models.activations import GEGLU
 from torch import nn
 
 from sample.packed import packed
@@ -115,3 +116,32 @@ def test_weights_that_may_be_sharded_are_left_alone(tmp_path):
             assert not any("forward" in layer.__dict__ for layer in model)
     finally:
         torch.distributed.destroy_process_group()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_gated_layer_gives_the_same_numbers_by_one_way(bias):
+    gated, x = GEGLU(24, 40, bias=bias), inputs(3, 7, 24)
+    expected = gated(x)
+    with packed(gated):
+        assert "forward" in gated.__dict__
+        assert "forward" not in gated.proj.__dict__  # counted and held once
+        first, second = gated(x), gated(x)
+    assert torch.equal(first, second)
+    torch.testing.assert_close(first, expected, rtol=1e-5, atol=1e-5)
+    assert not torch.equal(expected, torch.zeros_like(expected))
+    assert "forward" not in gated.__dict__
+
+
+@torch.no_grad()
+def test_a_gated_layer_with_an_adapter_is_left_alone():
+    class Adapted(nn.Linear):
+        def forward(self, x):
+            return super().forward(x) + 1.0
+
+    gated, x = GEGLU(24, 40), inputs(3, 24)
+    gated.proj = Adapted(24, 80)
+    expected = gated(x)
+    with packed(gated):
+        assert "forward" not in gated.__dict__
+        assert torch.equal(gated(x), expected)
