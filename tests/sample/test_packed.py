@@ -24,39 +24,23 @@ def inputs(*shape):
 
 @torch.no_grad()
 @pytest.mark.parametrize("shape", [(3, 7, 24), (5, 24), (1, 24)])
-def test_every_call_gives_the_same_bits(shape):
+def test_every_call_gives_the_same_numbers_and_bits(shape):
     model, x = network(), inputs(*shape)
     expected = model(x)
     with packed(model):
-        assert all(torch.equal(model(x), expected) for _ in range(3))
+        first = model(x)
+        assert all(torch.equal(model(x), first) for _ in range(3))
+    torch.testing.assert_close(first, expected, rtol=1e-5, atol=1e-5)
 
 
 @torch.no_grad()
-def test_a_layer_whose_bits_differ_stays_as_it_was(monkeypatch):
-    model, x, asked = network(), inputs(4, 24), []
-
-    def off_by_rounding(x, weight, bias, *_):
-        asked.append(weight)
-        return torch.zeros(1)
-
-    monkeypatch.setattr(torch.ops.mkldnn, "_linear_pointwise", off_by_rounding)
+def test_a_wrong_product_would_be_seen(monkeypatch):
+    model, x = network(), inputs(4, 24)
     expected = model(x)
-    with packed(model):
-        assert all(torch.equal(model(x), expected) for _ in range(3))
-    assert len(asked) == 2  # once a layer, and never again
-
-
-@torch.no_grad()
-def test_a_layer_whose_bits_agree_is_taken_from_the_second_call_on(monkeypatch):
-    model, x = network()[:1], inputs(4, 24)
-    expected, calls = model(x), []
-    monkeypatch.setattr(
-        torch.ops.mkldnn, "_linear_pointwise", lambda *_: calls.append(1) or expected
-    )
-    with packed(model):
-        model(x), model(x)
-        model(inputs(5, 24))  # another shape is looked at anew
-    assert len(calls) == 3
+    zeros = torch.zeros(4, 8)
+    monkeypatch.setattr(torch.ops.mkldnn, "_linear_pointwise", lambda *_: zeros)
+    with packed(model[2:]):
+        assert not torch.allclose(model(x), expected)
 
 
 @torch.no_grad()
@@ -102,7 +86,7 @@ def test_weights_changed_between_two_blocks_are_read_again():
     model[0].weight.data.mul_(2.0)
     expected = model(x)
     with packed(model):
-        assert all(torch.equal(model(x), expected) for _ in range(2))
+        torch.testing.assert_close(model(x), expected, rtol=1e-5, atol=1e-5)
 
 
 @torch.no_grad()
