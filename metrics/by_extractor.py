@@ -66,9 +66,10 @@ def records_by_extractor(
             features_of(extractor, images, store=choices.store, progress=work.progress)
             for images in (sets.real, sets.synthetic)
         )
-        found = _by_extractor(sets, (real, synthetic), extractor, facts, choices, work)
+        train = _training(sets, extractor, choices, work)
+        found = _by_extractor(sets, (real, synthetic), train, facts, choices, work)
         if at == 0:
-            grouped = _grouped(sets, (real, synthetic), facts, choices, work)
+            grouped = _grouped(sets, (real, synthetic), train, facts, choices, work)
             grouped = replace(grouped, features=(real, synthetic))
         if choices.wants(WHAT) and has_text_side(extractor):
             reading.append(text)
@@ -115,6 +116,7 @@ def _unread(reading: list[str]) -> Iterator[Missing]:
 def _grouped(
     sets: Sets,
     features: tuple[Features, Features],
+    train: Features | None,
     facts: ExtractorFacts,
     choices: Choices,
     work: Work,
@@ -122,7 +124,17 @@ def _grouped(
     findings: Mapping[str, GroupScores] = {}
     subgroups = Subgroups()
     k, seed = work.settings.nearest_k, work.settings.seed
-    sides = Sides(sets.real, sets.synthetic, *features, facts, k, seed)
+    sides = Sides(
+        sets.real,
+        sets.synthetic,
+        *features,
+        facts,
+        k,
+        seed,
+        train=sets.train,
+        train_features=train,
+        choices=choices,
+    )
     if choices.wants("per-finding"):
         work.progress.stage("fidelity per finding")
         findings, missing = per_finding(sides)
@@ -187,10 +199,17 @@ def _extractor(text: str, judge: Classifier | None, work: Work) -> Extractor:
     return open_extractor(text, device=select_device(work.settings.device).type)
 
 
+def _training(sets: Sets, extractor: Extractor, choices: Choices, work: Work) -> Features | None:
+    """Features of the training images, where a metric was asked for that needs them."""
+    if sets.train is None or not any(map(choices.wants, WITH_TRAINING)):
+        return None
+    return features_of(extractor, sets.train, store=choices.store, progress=work.progress)
+
+
 def _by_extractor(
     sets: Sets,
     features: tuple[Features, Features],
-    extractor: Extractor,
+    train: Features | None,
     facts: ExtractorFacts,
     choices: Choices,
     work: Work,
@@ -202,9 +221,6 @@ def _by_extractor(
     )
     kept = {name: record for name, record in distances.items() if choices.wants(_metric(name))}
     work.missing.extend(item for item in missing if choices.wants(_metric(item.what)))
-    train = None
-    if sets.train is not None and any(map(choices.wants, WITH_TRAINING)):
-        train = features_of(extractor, sets.train, store=choices.store, progress=work.progress)
     more, missing = chosen_records(
         FeatureSets(real, synthetic, train, sets.untrained), choices, facts=facts, seed=seed
     )

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metrics.arrays import Floats
+from metrics.chosen import FeatureSets, chosen_records
 from metrics.distances import ExtractorFacts, Features, of_extractor
 from metrics.fidelity import frechet_distance, kernel_distance, prdc
 from metrics.groups import Group, GroupScores, Sides
@@ -34,7 +35,7 @@ FRECHET_ROWS = 10  # images a feature and side below which a Fréchet distance s
 _MOST = 500  # images a side in a permutation test: its cost grows with their square
 _SCALE_ROWS = 1000  # images that the kernels' widths are taken from
 _DRAWS, _MOST_DRAWS = 999, 9999
-_SHARES = ("precision", "recall", "coverage")
+_SHARES = ("precision", "recall", "density", "coverage")
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,8 @@ def scores_of_groups(
     for group in kept:
         own = real.take(group.real), synthetic.take(group.synthetic)
         scores = _scores(*own, widths, draws, k=sides.k, seed=seed)
-        found[group.name] = _with_nearest(scores, group, real, synthetic, seed)
+        scores = _with_nearest(scores, group, real, synthetic, seed)
+        found[group.name] = _with_chosen(scores, group, sides)
     corrected = holm_by_name({name: scores.p for name, scores in found.items()})
     return {
         name: replace(
@@ -135,7 +137,7 @@ def _scores(
         shares = prdc(**sides, k=k)
         records |= {name: shares[name] for name in _SHARES}
     else:
-        withheld["precision, recall, coverage"] = f"fewer than {least} images a side"
+        withheld["precision, recall, density, coverage"] = f"fewer than {least} images a side"
     for name, measure in (("vendi", _vendi), ("fd", _frechet)):
         try:
             records[name] = measure(sides)
@@ -198,6 +200,27 @@ def _with_nearest(
         withheld = {**scores.withheld, "nearest_share": error.problem}
         return replace(scores, withheld=withheld)
     return replace(scores, records={**scores.records, "nearest_share": record})
+
+
+def _with_chosen(scores: GroupScores, group: Group, sides: Sides) -> GroupScores:
+    """What else was asked for, on the group's own images; the usual scores stay as they are."""
+    train = None
+    if sides.train_features is not None and group.train is not None and len(group.train) >= LEAST:
+        train = sides.train_features.take(group.train)
+    own = FeatureSets(
+        sides.real_features.take(group.real),
+        sides.synthetic_features.take(group.synthetic),
+        train,
+        f"fewer than {LEAST} training images of it",
+    )
+    records, missing = chosen_records(own, sides.choices, facts=sides.facts, seed=sides.seed)
+    more = {
+        name: replace(record, details={k: v for k, v in record.details.items() if k != "pairs"})
+        for name, record in records.items()
+        if name not in scores.records
+    }
+    why = {item.what: item.why for item in missing if item.what not in scores.records}
+    return replace(scores, records={**scores.records, **more}, withheld={**scores.withheld, **why})
 
 
 def _one_a_patient(features: Features, seed: int, side: str) -> Features:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from metrics.chosen import AS_USUAL, Choices
 from metrics.distances import ExtractorFacts, Features
 from metrics.ingest import ImageSet
 from metrics.records import Record
@@ -26,6 +27,9 @@ class Sides:
         facts: of the extractor.
         k: neighbour of precision, recall and coverage.
         seed: of blocks, subsamples and permutations.
+        train: training images, where a metric was asked for that needs them.
+        train_features: of ``train``.
+        choices: what is measured of each group beyond the usual scores.
     """
 
     real: ImageSet
@@ -35,6 +39,9 @@ class Sides:
     facts: ExtractorFacts
     k: int = 5
     seed: int = 0
+    train: ImageSet | None = None
+    train_features: Features | None = None
+    choices: Choices = AS_USUAL
 
 
 @dataclass(frozen=True)
@@ -46,12 +53,14 @@ class Group:
         real: rows of the real features that belong to it.
         synthetic: rows of the synthetic features.
         known: rows of the real features whose membership is stated.
+        train: rows of the training features; None where nothing is asked of them.
     """
 
     name: str
     real: NDArray[np.intp]
     synthetic: NDArray[np.intp]
     known: NDArray[np.intp]
+    train: NDArray[np.intp] | None = None
 
 
 @dataclass(frozen=True)
@@ -60,7 +69,7 @@ class GroupScores:
 
     Attributes:
         records: ``kd``, ``mmd``, ``nearest_share``, ``precision``, ``recall``, ``coverage``,
-            ``vendi`` and ``fd``, where N allows.
+            ``vendi`` and ``fd``, and what else was asked for, where N allows.
         p: of the permutation test that real and synthetic images of the group are alike.
         p_holm: the same, corrected for all groups tested together.
         n_real: real images.

@@ -30,12 +30,14 @@ def per_finding(sides: Sides) -> tuple[dict[str, GroupScores], list[Missing]]:
     if not names:
         return {}, [Missing(WHAT, "real and synthetic labels have no finding in common")]
     truth, asked = real.columns(names), synthetic.columns(names)
+    taught = None if sides.train is None else sides.train.columns(names)
     groups = [
         Group(
             name,
             real=np.flatnonzero(truth[:, at] == 1),
             synthetic=np.flatnonzero(asked[:, at] == 1),
             known=np.flatnonzero(np.isfinite(truth[:, at])),
+            train=None if taught is None else np.flatnonzero(taught[:, at] == 1),
         )
         for at, name in enumerate(names)
     ]

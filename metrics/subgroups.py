@@ -70,7 +70,7 @@ def per_subgroup(sides: Sides) -> tuple[Subgroups, list[Missing]]:
     groups: list[Group] = []
     reasons: dict[str, list[str]] = {}
     for column in SUBGROUPS:
-        found, why = _groups(column, real, synthetic)
+        found, why = _groups(column, real, synthetic, sides.train)
         groups.extend(found)
         if why:
             reasons.setdefault(why, []).append(column)
@@ -87,7 +87,9 @@ def per_subgroup(sides: Sides) -> tuple[Subgroups, list[Missing]]:
     return Subgroups(by_column, gaps), [*missing, *small]
 
 
-def _groups(column: str, real: ImageSet, synthetic: ImageSet) -> tuple[list[Group], str]:
+def _groups(
+    column: str, real: ImageSet, synthetic: ImageSet, train: ImageSet | None
+) -> tuple[list[Group], str]:
     """The groups of a column that both sides state, or why there are none."""
     one, two = real.subgroups.get(column), synthetic.subgroups.get(column)
     if one is None and two is None:
@@ -99,12 +101,15 @@ def _groups(column: str, real: ImageSet, synthetic: ImageSet) -> tuple[list[Grou
         return [], "real and synthetic images have no value in common"
     truth, asked = np.array(one, dtype=object), np.array(two, dtype=object)
     known = np.flatnonzero([value is not None for value in one])
+    taught = None if train is None else train.subgroups.get(column)
+    rows = None if taught is None else np.array(taught, dtype=object)
     return [
         Group(
             f"{column}{_SPLIT}{value}",
             np.flatnonzero(truth == value),
             np.flatnonzero(asked == value),
             known,
+            None if rows is None else np.flatnonzero(rows == value),
         )
         for value in shared
     ], ""

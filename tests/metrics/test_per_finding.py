@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from planted_findings import FACTS, images, replaced, sides
+from planted_findings import FACTS, draws, images, replaced, sides
 
+from metrics.c2st import c2st
+from metrics.chosen import Choices
+from metrics.distances import Features
 from metrics.group_scores import LEAST, LEAST_SHARES, kernel_widths
 from metrics.groups import Sides
 from metrics.ingest import ImageSet
@@ -87,7 +91,7 @@ def test_small_findings_are_withheld_with_the_reason() -> None:
     assert "hernia (9 real of 9 patients, 19 synthetic)" in missing[0].why
     scores = found["edema"].to_json()
     assert "recall" not in scores
-    assert "fewer than 20 images" in scores["withheld"]["precision, recall, coverage"]
+    assert "fewer than 20 images" in scores["withheld"]["precision, recall, density, coverage"]
     assert "fewer than 20 images" in scores["withheld"]["vendi"]
     assert "fewer than 10 × 8 images" in scores["withheld"]["fd"]
     assert {"kd", "mmd", "nearest_share"} <= set(scores)
@@ -100,6 +104,34 @@ def test_large_findings_have_a_frechet_distance_and_a_vendi_score() -> None:
     assert records["fd"].n_real == 80
     assert records["vendi"].details["ratio"] == pytest.approx(1.0, abs=0.15)
     assert records["fd"].extractor == records["vendi"].extractor == "test-1"
+
+
+def test_what_else_is_asked_for_is_measured_of_each_finding() -> None:
+    given = sides(7, each=40)
+    rng = np.random.default_rng(8)
+    values, labels = draws(rng, 40)
+    asked = Choices(metrics=("per-finding", "c2st", "sliced-wasserstein", "authenticity", "mmd"))
+    more = replace(
+        given,
+        train=images(labels, None, "t"),
+        train_features=Features(values, None),
+        choices=asked,
+    )
+    plain, found = per_finding(given)[0]["hernia"], per_finding(more)[0]["hernia"]
+    assert set(found.records) - set(plain.records) == {"c2st", "sliced-wasserstein", "authenticity"}
+    assert found.records["mmd"] == plain.records["mmd"]  # the family's own test stays
+    own = given.real_features.take(np.flatnonzero(given.real.labels[:, 1] == 1))
+    made = given.synthetic_features.take(np.flatnonzero(given.synthetic.labels[:, 1] == 1))
+    expected = c2st(
+        real=own.values,
+        synthetic=made.values,
+        real_groups=own.groups,
+        synthetic_groups=made.groups,
+    )
+    assert found.records["c2st"].value == expected.value
+    assert found.records["authenticity"].details  # of the training images with it
+    untrained = per_finding(replace(more, train=None, train_features=None))[0]["hernia"]
+    assert "fewer than 10 training images" in untrained.withheld["authenticity"]
 
 
 def test_many_images_of_few_patients_are_withheld() -> None:
