@@ -7,13 +7,16 @@ bootstrap draws. The interval of the difference is built from those of the two A
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import stats
 
 from metrics.arrays import Floats
 from metrics.finding_auroc import WITHHELD, mean_over_findings
+from metrics.intervals import LEVEL, percentile_interval
 from metrics.mover import correlations, difference_interval, mean_interval
 from metrics.records import Estimate, Interval
 
@@ -68,22 +71,49 @@ def gain(arm: Estimate, base: Estimate, draws: Floats, base_draws: Floats) -> Ga
     return Gain(arm, base, ends)
 
 
-def mean_gain(gains: Sequence[Gain | None], draws: Floats, base_draws: Floats) -> Gain | None:
+def mean_gain(
+    gains: Sequence[Gain | None], draws: Floats, base_draws: Floats, *, fewest: int
+) -> Gain | None:
     """Of the mean over findings; None without any.
+
+    A bootstrap of patients and seeds. Of n patients with the rarest label it has (n - 1) / n of the
+    variance and the normal law's quantile in place of Student's, and is widened by both. Where no
+    draw differs, both arms being perfect, the interval is built from those of the findings: what
+    was not seen to differ is not certain.
 
     Args:
         gains: of each finding.
         draws: float64 [findings, b], AUROCs of the arm over resampled patients and seeds.
         base_draws: the same resamples of training on real images alone.
+        fewest: patients of the rarest label of any finding.
     """
     known = [one for one in gains if one is not None]
     if not known:
         return None
     arm = mean_over_findings([one.arm for one in known], draws)
     base = mean_over_findings([one.base for one in known], base_draws)
-    ends = [one.delta_ci for one in known if one.delta_ci is not None]
-    if len(ends) < len(known):
+    if any(one.delta_ci is None for one in known):
         return Gain(arm, base, None)
     values = np.array([one.delta for one in known])
-    shared = correlations(draws - base_draws)
-    return Gain(arm, base, mean_interval(values, np.array(ends), shared))
+    ends = percentile_interval(_means(draws - base_draws))
+    if ends is None or ends[0] == ends[1]:
+        parts = np.array([one.delta_ci for one in known])
+        return Gain(arm, base, mean_interval(values, parts, correlations(draws - base_draws)))
+    centre, wider = float(values.mean()), _widening(fewest)
+    low, high = (centre + wider * (end - centre) for end in ends)
+    return Gain(arm, base, (min(low, centre), max(high, centre)))
+
+
+def _widening(n: int) -> float:
+    """Of a bootstrap of n patients, n at least 2."""
+    freedom = max(n, 2) - 1
+    student, normal = (float(law.ppf(0.5 + LEVEL / 2)) for law in (stats.t(freedom), stats.norm))
+    return student / normal * math.sqrt((freedom + 1) / freedom)
+
+
+def _means(gains: Floats) -> Floats:
+    """Mean over the findings that a draw can judge, [b]; NaN where it can judge none."""
+    defined = np.isfinite(gains)
+    counts = defined.sum(axis=0)
+    sums = np.where(defined, gains, 0.0).sum(axis=0)
+    return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)

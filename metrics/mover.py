@@ -25,8 +25,8 @@ def mean_interval(values: Floats, bounds: Floats, correlation: Floats) -> Interv
     Args:
         values: float64 [k].
         bounds: float64 [k, 2], the interval of each.
-        correlation: float64 [k, k] of the values' errors; NaN where unknown, and then taken as 1,
-            which makes the interval wider than any other.
+        correlation: float64 [k, k] of the values' errors; NaN where unknown, and then taken as 0:
+            other patients carry another finding.
     """
     centre = float(values.mean())
     below = mean_error(values - bounds[:, 0], correlation)
@@ -34,8 +34,8 @@ def mean_interval(values: Floats, bounds: Floats, correlation: Floats) -> Interv
 
 
 def mean_error(errors: Floats, correlation: Floats) -> float:
-    """Of the mean of k values with these errors; NaN correlations are taken as 1, as above."""
-    known = np.where(np.isnan(correlation), 1.0, correlation)
+    """Of the mean of k values with these errors; NaN correlations are taken as 0, as above."""
+    known = np.where(np.isnan(correlation), 0.0, correlation)
     np.fill_diagonal(known, 1.0)
     return math.sqrt(max(float(errors @ known @ errors), 0.0)) / len(errors)
 

@@ -14,7 +14,7 @@ from torchmetrics.functional.classification import (
     binary_calibration_error,
 )
 
-from metrics.arrays import Floats, Groups, picked
+from metrics.arrays import Floats, Groups, group_names, picked
 from metrics.auroc_over_seeds import auroc_over_seeds
 from metrics.delong import paired_delong
 from metrics.finding_auroc import LEAST, TOO_FEW, finding_draws, macro_columns
@@ -80,7 +80,10 @@ def arm_scores(arm: Judged, base: Judged, bench: Bench) -> dict[str, Any]:
     judged_names = [bench.findings[column] for column in columns]
     levels = [thresholds(seen, bench.validation) for seen in arm.validation]
     macro = mean_gain(
-        [gains[column] for column in columns], arm.draws[columns], base.draws[columns]
+        [gains[column] for column in columns],
+        arm.draws[columns],
+        base.draws[columns],
+        fewest=_fewest(bench, columns),
     )
     return {
         **_shown("macro_auroc", macro),
@@ -92,6 +95,17 @@ def arm_scores(arm: Judged, base: Judged, bench: Bench) -> dict[str, Any]:
         ),
         "findings": found,
     }
+
+
+def _fewest(bench: Bench, columns: Sequence[int]) -> int:
+    """Patients of the rarest label of any finding."""
+    names = np.array(group_names(len(bench.truth), bench.patients, side="test"))
+    sizes = [
+        len(np.unique(names[bench.truth[:, column] == label]))
+        for column in columns
+        for label in (0, 1)
+    ]
+    return min(sizes, default=0)
 
 
 def _shown(name: str, gain: Gain | None) -> dict[str, Any]:

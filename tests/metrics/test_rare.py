@@ -140,7 +140,7 @@ def test_more_positives_and_more_gain_are_seen() -> None:
     """The other side of covering: an interval as wide as 0..1 would hold everything."""
     few, many = scored(5, (0.76, 0.98), 3, 0), scored(40, (0.76, 0.98), 3, 0)
     width = [found["delta_ci"][1] - found["delta_ci"][0] for found in (few, many)]
-    assert width[1] < 0.5 * width[0]
+    assert width[1] < 0.6 * width[0]
     assert many["delta_ci"][0] > 0.0
     assert many["findings"]["a"]["p_holm"] < 0.05
 
@@ -152,9 +152,11 @@ def test_perfect_classifiers_are_not_certain() -> None:
     again = judged([labels + 1.0], [None], bench)
     found = arm_scores(again, right, bench)
     bound = 0.025 ** (1 / 5)
-    for row in (found, found["findings"]["a"]):
-        assert row["ci"] == pytest.approx([bound, 1.0])
-        assert row["delta"] == 0.0
+    one = found["findings"]["a"]
+    assert one["ci"] == pytest.approx([bound, 1.0])
+    assert found["ci"] == pytest.approx([1.0 - (1.0 - bound) / 2**0.5, 1.0])  # of two findings
+    assert found["delta"] == one["delta"] == 0.0
+    assert found["delta_ci"][0] < -0.3  # no draw differs, and yet it is not certain
     # Nothing is known of how their errors go together: the two bounds as if independent.
     assert found["findings"]["a"]["delta_ci"] == pytest.approx([bound - 1.0, 1.0 - bound])
 
@@ -224,7 +226,7 @@ def test_intervals_are_built_from_their_parts_by_hand() -> None:
     alone = mean_interval(values, ends, np.eye(2))
     assert alone == pytest.approx((0.85 - np.hypot(0.1, 0.3) / 2, 0.85 + np.hypot(0.05, 0.05) / 2))
     unknown = mean_interval(values, ends, np.full((2, 2), np.nan))
-    assert unknown == pytest.approx((0.65, 0.90))  # the mean of the ends
+    assert unknown == pytest.approx(alone)  # as if independent
     apart = difference_interval(0.8, (0.7, 0.85), 0.9, (0.6, 0.95))
     assert apart == pytest.approx((-0.1 - np.hypot(0.1, 0.05), -0.1 + np.hypot(0.05, 0.3)))
     paired = difference_interval(0.8, (0.7, 0.9), 0.9, (0.8, 1.0), 1.0)
