@@ -7,16 +7,14 @@ bootstrap draws. The interval of the difference is built from those of the two A
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from metrics.arrays import Floats
 from metrics.finding_auroc import WITHHELD, mean_over_findings
-from metrics.intervals import LEVEL, percentile_interval
+from metrics.intervals import percentile_interval, widened
 from metrics.mover import correlations, difference_interval, mean_interval
 from metrics.records import Estimate, Interval
 
@@ -99,16 +97,7 @@ def mean_gain(
     if ends is None or ends[0] == ends[1]:
         parts = np.array([one.delta_ci for one in known])
         return Gain(arm, base, mean_interval(values, parts, correlations(draws - base_draws)))
-    centre, wider = float(values.mean()), _widening(fewest)
-    low, high = (centre + wider * (end - centre) for end in ends)
-    return Gain(arm, base, (min(low, centre), max(high, centre)))
-
-
-def _widening(n: int) -> float:
-    """Of a bootstrap of n patients, n at least 2."""
-    freedom = max(n, 2) - 1
-    student, normal = (float(law.ppf(0.5 + LEVEL / 2)) for law in (stats.t(freedom), stats.norm))
-    return student / normal * math.sqrt((freedom + 1) / freedom)
+    return Gain(arm, base, widened(ends, float(values.mean()), fewest))
 
 
 def _means(gains: Floats) -> Floats:

@@ -173,6 +173,26 @@ def weighted_aurocs(labels: ArrayLike, scores: ArrayLike, weights: Floats) -> Fl
         return np.asarray(np.where(pairs > 0, (positive * below).sum(axis=1) / pairs, np.nan))
 
 
+def widened(ends: Interval, value: float, n: int, freedom: float | None = None) -> Interval:
+    """A bootstrap interval of n patients about its value, n at least 2.
+
+    Resampling n has (n - 1) / n of the variance, and the normal law's quantile in place of
+    Student's: both are made up for. The value stays inside.
+
+    Args:
+        ends: the percentiles.
+        value: the estimate.
+        n: patients, of the rarer label where there are two.
+        freedom: degrees of freedom of its error; None: n - 1.
+    """
+    n = max(n, 2)
+    law = stats.t(n - 1 if freedom is None else freedom)
+    student, normal = (float(one.ppf(0.5 + LEVEL / 2)) for one in (law, stats.norm))
+    wider = student / normal * float(np.sqrt(n / (n - 1)))
+    low, high = (value + wider * (end - value) for end in ends)
+    return min(low, value), max(high, value)
+
+
 def percentile_interval(draws: NDArray[np.float64]) -> Interval | None:
     """95 % percentile interval of bootstrap draws, undefined draws left out."""
     kept = draws[np.isfinite(draws)]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metrics.arrays import Floats, Groups, group_names
-from metrics.intervals import percentile_interval, resampling_weights
+from metrics.intervals import percentile_interval, resampling_weights, widened
 from metrics.seed_luck import over_seeds, seed_picks
 
 LEAST_PATIENTS = 5  # below which resampled patients say too little of others
@@ -50,11 +50,13 @@ class Spread:
         value: mean over the seeds; None where no image has the score.
         draws: float64 [resamples]; NaN where a resample holds no such image.
         patients: how many have it.
+        seeds: float64 [seeds], its value for each.
     """
 
     value: float | None
     draws: Floats
     patients: int
+    seeds: Floats
 
 
 def spread_of_means(runs: Sequence[Floats], how: Resampling) -> Spread:
@@ -65,8 +67,9 @@ def spread_of_means(runs: Sequence[Floats], how: Resampling) -> Spread:
         total = how.weights[:, known].sum(axis=1)
         sums = how.weights[:, known] @ run[known]
         draws.append(sums / np.where(total > 0, total, np.nan))
-    value = float(np.mean([run[known].mean() for run in runs])) if known.any() else None
-    return Spread(value, over_seeds(draws, how.picks), patients_of(known, how.patients))
+    means = np.array([run[known].mean() for run in runs]) if known.any() else np.empty(0)
+    value = float(means.mean()) if known.any() else None
+    return Spread(value, over_seeds(draws, how.picks), patients_of(known, how.patients), means)
 
 
 def spread_of_medians(runs: Sequence[Floats], how: Resampling) -> Spread:
@@ -74,9 +77,9 @@ def spread_of_medians(runs: Sequence[Floats], how: Resampling) -> Spread:
     known = np.isfinite(runs[0])
     ones = np.ones((1, int(known.sum())))
     draws = [weighted_medians(run[known], how.weights[:, known]) for run in runs]
-    medians = [float(weighted_medians(run[known], ones)[0]) for run in runs]
-    value = float(np.mean(medians)) if known.any() else None
-    return Spread(value, over_seeds(draws, how.picks), patients_of(known, how.patients))
+    medians = np.array([float(weighted_medians(run[known], ones)[0]) for run in runs])
+    value = float(medians.mean()) if known.any() else None
+    return Spread(value, over_seeds(draws, how.picks), patients_of(known, how.patients), medians)
 
 
 def weighted_medians(values: Floats, weights: Floats) -> Floats:
@@ -103,18 +106,18 @@ def against(arm: Spread, base: Spread) -> dict[str, Any]:
     """``{"value", "se", "ci", "delta", "delta_ci", "note"}`` of an arm against ``real``.
 
     Both arms are resampled alike, so that what they share cancels in the difference. Intervals are
-    withheld below five patients, and the note says so.
+    widened for few patients, withheld below five, and the note says so.
     """
     enough = arm.patients >= LEAST_PATIENTS
-    difference = arm.draws - base.draws
+    difference, lucks = arm.draws - base.draws, arm.seeds - base.seeds
     delta = None if arm.value is None or base.value is None else arm.value - base.value
     return {
         "value": arm.value,
         "se": _error(arm.draws) if enough else None,
-        "ci": _interval(arm.draws) if enough else None,
+        "ci": _interval(arm.draws, arm.value, arm.patients, arm.seeds) if enough else None,
         "delta": delta,
         "delta_se": _error(difference) if enough else None,
-        "delta_ci": _interval(difference) if enough else None,
+        "delta_ci": _interval(difference, delta, arm.patients, lucks) if enough else None,
         "note": "" if enough else f"interval withheld: {arm.patients} patients",
     }
 
@@ -124,6 +127,21 @@ def _error(draws: Floats) -> float | None:
     return float(kept.std(ddof=1)) if len(kept) > 1 else None
 
 
-def _interval(draws: Floats) -> list[float] | None:
+def _interval(
+    draws: Floats, value: float | None, patients: int, seeds: Floats
+) -> list[float] | None:
     interval = percentile_interval(draws)
-    return None if interval is None else list(interval)
+    if interval is None or value is None:
+        return None
+    return list(widened(interval, value, patients, _freedom(draws, patients, seeds)))
+
+
+def _freedom(draws: Floats, patients: int, seeds: Floats) -> float:
+    """Degrees of freedom of an error of patients and of seeds (Satterthwaite 1946)."""
+    kept = draws[np.isfinite(draws)]
+    whole = float(kept.var())
+    luck = min(whole, float(seeds.var(ddof=1)) / len(seeds)) if len(seeds) > 1 else 0.0
+    if whole == 0.0:
+        return patients - 1
+    parts = (whole - luck) ** 2 / (patients - 1)
+    return whole**2 / (parts + (luck**2 / (len(seeds) - 1) if luck else 0.0))
