@@ -24,7 +24,7 @@ from metrics.masks import Masked, masked, with_masks
 from metrics.segmentation_network import Segmenter, fit_segmenter
 from metrics.utility_arms import REAL, Arm, arms_of, curve_of, stages_of
 from metrics.utility_held_out import Parts, split_off
-from metrics.utility_jobs import results
+from metrics.utility_jobs import by_arm, results
 from metrics.utility_leak import refuse_leak
 from metrics.utility_means import Resampling, against, resampling, spread_of_means
 from synth.config.schema import SegmentationSection
@@ -187,13 +187,9 @@ def _trained(
 ) -> dict[str, list[Outcome]]:
     settings = material.settings
     jobs = [Job(arm, seed + number, material) for arm in arms for number in range(settings.seeds)]
-    found: dict[str, list[Outcome]] = {arm.name: [] for arm in arms}
     shown = len(jobs) * settings.steps * settings.batch
     done = results(run, jobs, shown=shown, on_cpu=material.device == "cpu")
-    for count, (job, outcome) in enumerate(zip(jobs, done, strict=True), 1):
-        found[job.arm.name].append(outcome)
-        progress.update(count, len(jobs), f"U-Net on {job.arm.name}")
-    return found
+    return by_arm(jobs, done, progress=progress, what="U-Net")
 
 
 def run(job: Job) -> Outcome:

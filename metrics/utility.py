@@ -24,6 +24,7 @@ from metrics.utility_arms import Arm, Labelled, Trainer, arms_of, curve_of
 from metrics.utility_fit import Job, Material, Outcome, outcomes
 from metrics.utility_groups import members
 from metrics.utility_held_out import Parts, held_out
+from metrics.utility_jobs import by_arm
 from metrics.utility_leak import refuse_leak
 from metrics.utility_scores import Bench, arm_scores, judged
 from synth.config.schema import UtilitySection
@@ -82,10 +83,7 @@ def downstream_utility(
         n_synthetic=len(material.synthetic),
     )
     jobs = [Job(arm, seed + number, material) for arm in arms for number in range(settings.seeds)]
-    found: dict[str, list[Outcome]] = {arm.name: [] for arm in arms}
-    for done, (job, outcome) in enumerate(zip(jobs, outcomes(jobs, trainer), strict=True), 1):
-        found[job.arm.name].append(outcome)
-        progress.update(done, len(jobs), f"classifier on {job.arm.name}")
+    found = by_arm(jobs, outcomes(jobs, trainer), progress=progress, what="classifier")
     return {
         "steps": settings.steps,
         "seeds": settings.seeds,

@@ -2,16 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
+from metrics.utility_arms import Arm
 from synth.cores import usable_cores
+from synth.progress import Progress
 
-J = TypeVar("J")
+J = TypeVar("J", bound="OfArm")
 R = TypeVar("R")
 _WORTH_PROCESSES = 10_000  # images shown in all, about as long as starting the processes
+
+
+class OfArm(Protocol):
+    """A job, as far as it must be known to sort its result."""
+
+    @property
+    def arm(self) -> Arm:
+        """What it trains."""
+
+
+def by_arm(
+    jobs: Sequence[J], done: Iterable[R], *, progress: Progress, what: str
+) -> dict[str, list[R]]:
+    """Results by the arms' names, in the order of the jobs.
+
+    Args:
+        jobs: what is trained.
+        done: each job's result, as it comes.
+        progress: told of every one.
+        what: is trained, in words.
+    """
+    found: dict[str, list[R]] = {job.arm.name: [] for job in jobs}
+    for count, (job, result) in enumerate(zip(jobs, done, strict=True), 1):
+        found[job.arm.name].append(result)
+        progress.update(count, len(jobs), f"{what} on {job.arm.name}")
+    return found
 
 
 def results(run: Callable[[J], R], jobs: Sequence[J], *, shown: int, on_cpu: bool) -> Iterator[R]:

@@ -22,7 +22,7 @@ from metrics.retrieval_network import Retriever, fit_retriever
 from metrics.retrieval_ranks import KS, Gallery, chance, gallery_of, ranks
 from metrics.utility_arms import REAL, Arm, arms_of, curve_of, stages_of
 from metrics.utility_held_out import Parts, split_off
-from metrics.utility_jobs import results
+from metrics.utility_jobs import by_arm, results
 from metrics.utility_leak import refuse_leak
 from metrics.utility_means import (
     Resampling,
@@ -193,13 +193,9 @@ def _trained(
 ) -> dict[str, list[Outcome]]:
     settings = material.settings
     jobs = [Job(arm, seed + number, material) for arm in arms for number in range(settings.seeds)]
-    found: dict[str, list[Outcome]] = {arm.name: [] for arm in arms}
     shown = len(jobs) * settings.steps * settings.batch
     done = results(run, jobs, shown=shown, on_cpu=material.device == "cpu")
-    for count, (job, outcome) in enumerate(zip(jobs, done, strict=True), 1):
-        found[job.arm.name].append(outcome)
-        progress.update(count, len(jobs), f"image-text model on {job.arm.name}")
-    return found
+    return by_arm(jobs, done, progress=progress, what="image-text model")
 
 
 def run(job: Job) -> Outcome:
