@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from synth.families.base import Moments
+from synth.families.packed import packed
 
 
 @torch.no_grad()
@@ -39,7 +40,8 @@ def decode(vae: Any, latents: Tensor) -> Tensor:
     latents = latents.to(vae.device, torch.float32) / scale + shift
     if latents.device.type == "cpu":  # oneDNN then reorders nothing between two convolutions
         latents = latents.contiguous(memory_format=torch.channels_last)
-    pixels: Tensor = vae.decode(latents).sample
+    with packed(vae.decoder):
+        pixels: Tensor = vae.decode(latents).sample
     return pixels.mean(dim=1, keepdim=True)
 
 

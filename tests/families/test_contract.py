@@ -75,7 +75,9 @@ def latents_of(family, *, guidance, solver, prompts=PROMPTS):
 
 @pytest.mark.parametrize("guidance", [1.0, 5.0])
 def test_equals_the_stock_pipeline(case, family, stock, guidance, monkeypatch):
-    monkeypatch.setattr("sample.packed._possible", lambda: False)  # both sides by torch's layers
+    monkeypatch.setattr(
+        "synth.families.packed._possible", lambda: False
+    )  # both sides by torch's layers
     ours = latents_of(family, guidance=guidance, solver=case.solver)
     stock.scheduler = build_scheduler(case.solver, family.scheduler_config)
     theirs = stock(

@@ -39,8 +39,8 @@ class PipelineFamily:
 
 @pytest.fixture(autouse=True)
 def _torch_layers(monkeypatch):
-    """Both sides through the same layers: ``sample.packed`` has tests of its own."""
-    monkeypatch.setattr("sample.packed._possible", lambda: False)
+    """Both sides through the same layers: ``synth.families.packed`` has tests of its own."""
+    monkeypatch.setattr("synth.families.packed._possible", lambda: False)
 
 
 @pytest.fixture(scope="module")

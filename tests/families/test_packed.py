@@ -1,9 +1,11 @@
 import pytest
 import torch
 from diffusers.models.activations import GEGLU
+from diffusers.models.attention_processor import Attention
+from diffusers.models.upsampling import Upsample2D
 from torch import nn
 
-from sample.packed import packed
+from synth.families.packed import packed
 
 pytestmark = pytest.mark.skipif(
     not torch.backends.mkldnn.is_available(), reason="torch was built without oneDNN"
@@ -71,7 +73,7 @@ def test_gradients_and_other_precisions_are_left_alone():
 
 @torch.no_grad()
 def test_memory_for_weights_held_twice_is_limited(monkeypatch):
-    monkeypatch.setattr("sample.packed.PACKED_BYTES", 24 * 40 * 4)
+    monkeypatch.setattr("synth.families.packed.PACKED_BYTES", 24 * 40 * 4)
     model = network()
     with packed(model):
         assert "forward" in model[0].__dict__
@@ -129,3 +131,93 @@ def test_a_gated_layer_with_an_adapter_is_left_alone():
     with packed(gated):
         assert "forward" not in gated.__dict__
         assert torch.equal(gated(x), expected)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"padding": 1},
+        {"padding": (0, 2), "stride": 2},
+        {"padding": 2, "dilation": 2, "bias": False},
+    ],
+)
+def test_a_convolution_gives_the_same_numbers_in_channels_last(options):
+    torch.manual_seed(0)
+    layer, x = nn.Conv2d(6, 10, 3, **options), inputs(3, 6, 12, 9)
+    expected = [layer(x), layer(x[:, :, :8])]
+    with packed(layer):
+        found = [layer(x), layer(x[:, :, :8].contiguous(memory_format=torch.channels_last))]
+    for ours, stock in zip(found, expected, strict=True):
+        torch.testing.assert_close(ours, stock, rtol=1e-5, atol=1e-5)
+        assert ours.is_contiguous(memory_format=torch.channels_last)
+        assert not stock.is_contiguous(memory_format=torch.channels_last)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.Conv2d(4, 4, 3, padding="same"),
+        nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect"),
+        nn.Conv2d(4, 4, 3, padding=1, groups=2),
+    ],
+)
+def test_a_convolution_of_another_kind_is_left_alone(layer):
+    with packed(layer):
+        assert "forward" not in layer.__dict__
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("shape", [(2, 6, 5, 7), (1, 6, 1, 1), (70, 6, 4, 4)])
+def test_doubling_and_a_convolution_give_the_same_pixels_up_to_the_border(shape, bias):
+    torch.manual_seed(0)
+    layer, x = Upsample2D(6, use_conv=True, out_channels=10, bias=bias), inputs(*shape)
+    expected = layer(x)
+    assert expected.shape == (shape[0], 10, 2 * shape[2], 2 * shape[3])
+    with packed(layer):
+        assert "forward" in layer.__dict__
+        assert "forward" not in layer.conv.__dict__
+        for found in (layer(x), layer(x, 2 * torch.tensor(shape[2:]).numpy())):
+            torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+
+
+@torch.no_grad()
+def test_another_size_than_the_double_goes_torchs_way():
+    torch.manual_seed(0)
+    layer, x = Upsample2D(6, use_conv=True), inputs(2, 6, 5, 7)
+    expected = layer(x, (9, 13))
+    with packed(layer):
+        assert torch.equal(layer(x, (9, 13)), expected)
+
+
+@torch.no_grad()
+def test_doubling_without_a_convolution_is_left_alone():
+    layer = Upsample2D(6, use_conv=False)
+    with packed(layer):
+        assert "forward" not in layer.__dict__
+
+
+@torch.no_grad()
+def test_a_text_is_projected_once_and_again_when_it_changes(monkeypatch):
+    torch.manual_seed(0)
+    layer = Attention(8, cross_attention_dim=6, heads=2, dim_head=4)
+    x, text = inputs(2, 5, 8), inputs(2, 3, 6)
+    expected = layer(x, encoder_hidden_states=text)
+    calls = []
+    product = torch.ops.mkldnn._linear_pointwise
+    with packed(layer):
+        monkeypatch.setattr(
+            torch.ops.mkldnn, "_linear_pointwise", lambda *a: calls.append(a[0]) or product(*a)
+        )
+        torch.testing.assert_close(layer(x, encoder_hidden_states=text), expected)
+        torch.testing.assert_close(layer(2 * x, encoder_hidden_states=text), layer(2 * x, text))
+        assert sum(a is text for a in calls) == 2  # its keys and its values
+        text.mul_(-3.0)
+        changed = layer(x, encoder_hidden_states=text)
+        assert sum(a is text for a in calls) == 4
+        other = layer(x, encoder_hidden_states=inputs(2, 3, 6))
+    torch.testing.assert_close(changed, layer(x, encoder_hidden_states=text))
+    torch.testing.assert_close(other, expected)
+    assert not torch.allclose(changed, expected)
