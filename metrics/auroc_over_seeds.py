@@ -3,7 +3,7 @@
 Its variance is that of the test patients (DeLong's of the mean of the runs, clustered by patient),
 plus that of the mean over training seeds, plus what bootstrap draws show beyond both, as where
 resampled validation patients would choose another model. The second holds some of the first, so an
-interval is rather too wide than too narrow; its degrees of freedom are Satterthwaite's.
+interval is rather too wide than too narrow. Two seeds say so little of their luck that it is wide.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from metrics.arrays import Floats, Groups
 from metrics.delong import ALIKE, PERFECT, delong
 from metrics.finding_auroc import WITHHELD
-from metrics.intervals import auroc, logit_interval, perfect_interval, satterthwaite
+from metrics.intervals import auroc, logit_interval, perfect_interval, student_of_sum
 from metrics.records import Estimate
 from synth.errors import SynthError
 
@@ -62,5 +62,6 @@ def auroc_over_seeds(
         return Estimate(area, se, ends, f"{how}, exact one-class bound", PERFECT)
     if se**2 <= _NO_VARIANCE:
         return Estimate(area, se, None, how, ALIKE)
-    degrees = satterthwaite((patients, luck, choice), (found.units - 1, max(seeds - 1, 1), np.inf))
-    return Estimate(area, se, logit_interval(area, se, degrees), f"{how}, logit interval")
+    degrees = (found.units - 1, max(seeds - 1, 1), np.inf)
+    reach = student_of_sum((patients, luck, choice), degrees) * se
+    return Estimate(area, se, logit_interval(area, reach), f"{how}, logit interval")

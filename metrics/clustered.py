@@ -12,10 +12,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from metrics.arrays import Floats, block_count, blocks
-from metrics.intervals import LEVEL, jackknife, logit_interval, perfect_interval
+from metrics.intervals import jackknife, logit_interval, perfect_interval, student
 from metrics.records import Estimate, Interval
 
 BLOCKS = 20
@@ -96,14 +95,14 @@ def _estimate(
 
 
 def _t(mean: float, se: float, without: Floats) -> Interval | None:
-    half = float(stats.t.ppf(0.5 + LEVEL / 2, len(without) - 1)) * se
+    half = student(len(without) - 1) * se
     return (mean - half, mean + half) if se > _NO_SPREAD else None
 
 
 def _wilson(share: float, se: float, units: int, without: Floats) -> Interval:
     spread = share * (1.0 - share)
     cases = min(float(units), spread / se**2) if se > 0.0 and spread > 0.0 else float(units)
-    z = float(stats.t.ppf(0.5 + LEVEL / 2, len(without) - 1))
+    z = student(len(without) - 1)
     centre = (share + z**2 / (2 * cases)) / (1 + z**2 / cases)
     half = z / (1 + z**2 / cases) * float(np.sqrt(spread / cases + z**2 / (4 * cases**2)))
     low = 0.0 if share == 0.0 else max(0.0, centre - half)
@@ -115,4 +114,4 @@ def _logit(area: float, se: float, units: int, without: Floats) -> Interval | No
         return None
     if not 0.0 < area < 1.0:
         return perfect_interval(area, units)
-    return logit_interval(area, se, len(without) - 1)
+    return logit_interval(area, student(len(without) - 1) * se)

@@ -18,7 +18,13 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from metrics.arrays import Floats, Groups, group_names
-from metrics.intervals import finite_scores, logit_interval, perfect_interval, presence
+from metrics.intervals import (
+    finite_scores,
+    logit_interval,
+    perfect_interval,
+    presence,
+    student,
+)
 from metrics.records import Estimate, Interval
 from synth.errors import SynthError
 
@@ -49,7 +55,7 @@ class DeLong:
             return perfect_interval(area, self.units)
         if variance <= _NO_VARIANCE:
             return None
-        return logit_interval(area, variance**0.5, self.units - 1)
+        return logit_interval(area, student(self.units - 1) * variance**0.5)
 
     def difference(self, first: int = 0, second: int = 1) -> tuple[float, float]:
         """Z and two-sided normal p of ``auc[first] == auc[second]``; (0, 1) for equal scores.

@@ -17,6 +17,7 @@ from metrics.finding_auroc import WITHHELD, mean_over_findings
 from metrics.intervals import percentile_interval, widened
 from metrics.mover import correlations, difference_interval, mean_interval
 from metrics.records import Estimate, Interval
+from metrics.seed_luck import seeds_and_patients
 
 
 @dataclass(frozen=True)
@@ -70,20 +71,25 @@ def gain(arm: Estimate, base: Estimate, draws: Floats, base_draws: Floats) -> Ga
 
 
 def mean_gain(
-    gains: Sequence[Gain | None], draws: Floats, base_draws: Floats, *, fewest: int
+    gains: Sequence[Gain | None],
+    draws: Floats,
+    base_draws: Floats,
+    *,
+    fewest: int,
+    seeds: Floats,
 ) -> Gain | None:
     """Of the mean over findings; None without any.
 
-    A bootstrap of patients and seeds. Of n patients with the rarest label it has (n - 1) / n of the
-    variance and the normal law's quantile in place of Student's, and is widened by both. Where no
-    draw differs, both arms being perfect, the interval is built from those of the findings: what
-    was not seen to differ is not certain.
+    A bootstrap of patients and seeds, widened for the few of either. Where no draw differs, both
+    arms being perfect, the interval is built from those of the findings: what was not seen to
+    differ is not certain.
 
     Args:
         gains: of each finding.
         draws: float64 [findings, b], AUROCs of the arm over resampled patients and seeds.
         base_draws: the same resamples of training on real images alone.
         fewest: patients of the rarest label of any finding.
+        seeds: float64 [seeds], the gain of each training seed.
     """
     known = [one for one in gains if one is not None]
     if not known:
@@ -93,11 +99,13 @@ def mean_gain(
     if any(one.delta_ci is None for one in known):
         return Gain(arm, base, None)
     values = np.array([one.delta for one in known])
-    ends = percentile_interval(_means(draws - base_draws))
+    differences = _means(draws - base_draws)
+    ends = percentile_interval(differences)
     if ends is None or ends[0] == ends[1]:
         parts = np.array([one.delta_ci for one in known])
         return Gain(arm, base, mean_interval(values, parts, correlations(draws - base_draws)))
-    return Gain(arm, base, widened(ends, float(values.mean()), fewest))
+    quantile = seeds_and_patients(differences, max(fewest, 2), seeds)
+    return Gain(arm, base, widened(ends, float(values.mean()), fewest, quantile))
 
 
 def _means(gains: Floats) -> Floats:

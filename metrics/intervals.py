@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -68,18 +69,14 @@ def finite_scores(scores: ArrayLike, truth: NDArray[np.bool_], where: str) -> Fl
     return values
 
 
-def logit_interval(
-    area: float, se: float, degrees: float = np.inf, level: float = LEVEL
-) -> Interval:
+def logit_interval(area: float, reach: float) -> Interval:
     """Interval of an AUROC strictly between 0 and 1 on the logit scale, which stays inside it.
 
     Args:
         area: in 0..1, ends left out.
-        se: its standard error, above 0.
-        degrees: of freedom of ``se``, for Student's t.
-        level: of confidence.
+        reach: its standard error times a quantile, above 0.
     """
-    half = float(stats.t.ppf(0.5 + level / 2, degrees)) * se / (area * (1.0 - area))
+    half = reach / (area * (1.0 - area))
     centre = float(np.log(area / (1.0 - area)))
     return float(expit(centre - half)), float(expit(centre + half))
 
@@ -94,14 +91,35 @@ def perfect_interval(area: float, units: int) -> Interval:
     return (bound, 1.0) if area == 1.0 else (0.0, 1.0 - bound)
 
 
-def satterthwaite(variances: Sequence[float], degrees: Sequence[float]) -> float:
-    """Degrees of freedom of a sum of independent variances, each with its own (Satterthwaite 1946).
+def student(degrees: float, level: float = LEVEL) -> float:
+    """Two-sided quantile of Student's t; the normal one for infinite degrees of freedom."""
+    return float(stats.t.ppf(0.5 + level / 2, degrees))
 
-    >>> satterthwaite([1.0, 1.0], [4, 4])
-    8.0
+
+def student_of_sum(
+    variances: Sequence[float], degrees: Sequence[float], level: float = LEVEL
+) -> float:
+    """By what the error of a sum of independent errors is multiplied for its interval.
+
+    Each part counts with Student's quantile of its own degrees of freedom, and their squares are
+    added, as intervals of independent estimates are (Zou & Donner 2008). One t whose degrees are
+    Satterthwaite's is too narrow where a part of one degree comes out small by luck: of gains over
+    two training seeds 84 % of 95 % intervals held, against 93 % and more this way
+    (``tests/metrics/test_every_interval.py``).
+
+    >>> round(student_of_sum([1.0, 0.0], [4, 1]), 3) == round(student(4), 3)
+    True
+
+    Args:
+        variances: of the parts, as estimated.
+        degrees: of freedom of each.
+        level: of confidence.
     """
-    lost = sum(one**2 / of for one, of in zip(variances, degrees, strict=True) if one > 0.0)
-    return float(sum(variances) ** 2 / lost) if lost > 0.0 else float(np.inf)
+    total = sum(variances)
+    if total <= 0.0:
+        return student(np.inf, level)
+    pairs = zip(variances, degrees, strict=True)
+    return math.sqrt(sum(student(of, level) ** 2 * one for one, of in pairs if one > 0.0) / total)
 
 
 def jackknife(full: float, without: Floats, *, bias_reduced: bool) -> Estimate:
@@ -116,7 +134,7 @@ def jackknife(full: float, without: Floats, *, bias_reduced: bool) -> Estimate:
     mean = float(without.mean())
     value = g * full - (g - 1) * mean if bias_reduced else full
     se = float(np.sqrt((g - 1) / g * ((without - mean) ** 2).sum()))
-    half = float(stats.t.ppf(0.5 + LEVEL / 2, g - 1)) * se
+    half = student(g - 1) * se
     name = f"{g}-block jackknife" + (", bias reduced" if bias_reduced else "")
     left_out = tuple(without.tolist())
     return Estimate(value, se, (value - half, value + half), name, without=left_out)
@@ -173,7 +191,7 @@ def weighted_aurocs(labels: ArrayLike, scores: ArrayLike, weights: Floats) -> Fl
         return np.asarray(np.where(pairs > 0, (positive * below).sum(axis=1) / pairs, np.nan))
 
 
-def widened(ends: Interval, value: float, n: int, freedom: float | None = None) -> Interval:
+def widened(ends: Interval, value: float, n: int, quantile: float | None = None) -> Interval:
     """A bootstrap interval of n patients about its value, n at least 2.
 
     Resampling n has (n - 1) / n of the variance, and the normal law's quantile in place of
@@ -183,12 +201,11 @@ def widened(ends: Interval, value: float, n: int, freedom: float | None = None) 
         ends: the percentiles.
         value: the estimate.
         n: patients, of the rarer label where there are two.
-        freedom: degrees of freedom of its error; None: n - 1.
+        quantile: of its error; None: Student's of n - 1 degrees of freedom.
     """
     n = max(n, 2)
-    law = stats.t(n - 1 if freedom is None else freedom)
-    student, normal = (float(one.ppf(0.5 + LEVEL / 2)) for one in (law, stats.norm))
-    wider = student / normal * float(np.sqrt(n / (n - 1)))
+    reach = student(n - 1) if quantile is None else quantile
+    wider = reach / student(np.inf) * math.sqrt(n / (n - 1))
     low, high = (value + wider * (end - value) for end in ends)
     return min(low, value), max(high, value)
 

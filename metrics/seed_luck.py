@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from metrics.arrays import Floats
+from metrics.intervals import student_of_sum
 from synth.seeding import numpy_rng
 
 
@@ -29,3 +30,17 @@ def over_seeds(draws: Sequence[Floats], picks: Floats) -> Floats:
         start=np.zeros_like(draws[0]),
     )
     return total
+
+
+def seeds_and_patients(draws: Floats, patients: int, seeds: Floats) -> float:
+    """By what an error of patients and of training seeds is multiplied for its interval.
+
+    Args:
+        draws: float64 [b], the value over resampled patients and seeds.
+        patients: how many were resampled.
+        seeds: float64 [seeds], the value for each training seed.
+    """
+    kept = draws[np.isfinite(draws)]
+    whole = float(kept.var())
+    luck = min(whole, float(seeds.var(ddof=1)) / len(seeds)) if len(seeds) > 1 else 0.0
+    return student_of_sum((whole - luck, luck), (patients - 1, max(len(seeds) - 1, 1)))

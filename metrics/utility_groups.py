@@ -13,12 +13,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from metrics.arrays import Floats, Groups, group_names
 from metrics.finding_auroc import macro_columns
 from metrics.ingest import ImageSet
-from metrics.intervals import LEVEL, auroc, satterthwaite, wilson
+from metrics.intervals import LEVEL, auroc, student, student_of_sum, wilson
 from metrics.mover import difference_interval
 from metrics.records import Interval
 
@@ -241,9 +240,9 @@ def gap_interval(
     luck = float((one.mean(axis=1) - two.mean(axis=1)).var(ddof=1)) / seeds if seeds > 1 else 0.0
 
     def reach(of_patients: float) -> float:
-        variance = (of_patients / float(stats.norm.ppf(0.5 + level / 2))) ** 2
-        degrees = satterthwaite((variance, luck), (np.inf, max(seeds - 1, 1)))
-        return float(stats.t.ppf(0.5 + level / 2, degrees)) * math.sqrt(variance + luck)
+        variance = (of_patients / student(np.inf, level)) ** 2
+        quantile = student_of_sum((variance, luck), (np.inf, max(seeds - 1, 1)), level)
+        return quantile * math.sqrt(variance + luck)
 
     low, high = difference_interval(shares[0], ends[0], shares[1], ends[1])
     return max(-1.0, gap - reach(gap - low)), min(1.0, gap + reach(high - gap))

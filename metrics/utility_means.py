@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from metrics.arrays import Floats, Groups, group_names
 from metrics.intervals import percentile_interval, resampling_weights, widened
-from metrics.seed_luck import over_seeds, seed_picks
+from metrics.seed_luck import over_seeds, seed_picks, seeds_and_patients
 
 LEAST_PATIENTS = 5  # below which resampled patients say too little of others
 
@@ -133,15 +133,4 @@ def _interval(
     interval = percentile_interval(draws)
     if interval is None or value is None:
         return None
-    return list(widened(interval, value, patients, _freedom(draws, patients, seeds)))
-
-
-def _freedom(draws: Floats, patients: int, seeds: Floats) -> float:
-    """Degrees of freedom of an error of patients and of seeds (Satterthwaite 1946)."""
-    kept = draws[np.isfinite(draws)]
-    whole = float(kept.var())
-    luck = min(whole, float(seeds.var(ddof=1)) / len(seeds)) if len(seeds) > 1 else 0.0
-    if whole == 0.0:
-        return patients - 1
-    parts = (whole - luck) ** 2 / (patients - 1)
-    return whole**2 / (parts + (luck**2 / (len(seeds) - 1) if luck else 0.0))
+    return list(widened(interval, value, patients, seeds_and_patients(draws, patients, seeds)))

@@ -79,12 +79,7 @@ def arm_scores(arm: Judged, base: Judged, bench: Bench) -> dict[str, Any]:
     found = _findings(arm, base, bench, gains)
     judged_names = [bench.findings[column] for column in columns]
     levels = [thresholds(seen, bench.validation) for seen in arm.validation]
-    macro = mean_gain(
-        [gains[column] for column in columns],
-        arm.draws[columns],
-        base.draws[columns],
-        fewest=_fewest(bench, columns),
-    )
+    macro = _macro(arm, base, bench, {column: gains[column] for column in columns})
     return {
         **_shown("macro_auroc", macro),
         **{f"macro_{key}": _mean(found, judged_names, key) for key in ("auprc", "ece", "brier")},
@@ -95,6 +90,26 @@ def arm_scores(arm: Judged, base: Judged, bench: Bench) -> dict[str, Any]:
         ),
         "findings": found,
     }
+
+
+def _macro(arm: Judged, base: Judged, bench: Bench, gains: dict[int, Gain | None]) -> Gain | None:
+    """The mean over some of the columns."""
+    columns = list(gains)
+    if not columns:
+        return None
+    return mean_gain(
+        list(gains.values()),
+        arm.draws[columns],
+        base.draws[columns],
+        fewest=_fewest(bench, columns),
+        seeds=_of_seeds(arm, bench, columns) - _of_seeds(base, bench, columns),
+    )
+
+
+def _of_seeds(arm: Judged, bench: Bench, columns: Sequence[int]) -> Floats:
+    """Mean AUROC over findings of each training seed, float64 [seeds]."""
+    ones = np.ones((1, len(bench.truth)))
+    return np.array([finding_draws(run, bench.truth, columns, ones).mean() for run in arm.test])
 
 
 def _fewest(bench: Bench, columns: Sequence[int]) -> int:

@@ -306,7 +306,7 @@ class UtilitySection(Section):
     """Downstream utility: classifiers trained on real, mixed and synthetic images."""
 
     steps: PositiveInt = 500  # gradient steps, the same in every arm
-    seeds: PositiveInt = 2
+    seeds: PositiveInt = 3
     batch: PositiveInt = 32
     arms: tuple[UtilityArm, ...] = (
         "real",
@@ -344,7 +344,7 @@ class RetrievalSection(Section):
     """Retrieval utility: image-text models trained on real, mixed and synthetic pairs."""
 
     steps: PositiveInt = 400  # gradient steps, the same in every arm
-    seeds: PositiveInt = 2
+    seeds: PositiveInt = 3
     batch: int = Field(64, ge=2)  # pairs an update; each is compared with the others
     arms: tuple[UtilityArm, ...] = ("real", "real+synthetic", "synthetic")
     alphas: tuple[Annotated[float, Field(gt=0)], ...] = ()  # as utility.alphas
@@ -357,7 +357,7 @@ class SegmentationSection(Section):
     """Segmentation utility: U-Nets trained on real, mixed and synthetic images with masks."""
 
     steps: PositiveInt = 300  # gradient steps, the same in every arm
-    seeds: PositiveInt = 2
+    seeds: PositiveInt = 3
     batch: PositiveInt = 16
     arms: tuple[UtilityArm, ...] = ("real", "real+synthetic", "synthetic")
     alphas: tuple[Annotated[float, Field(gt=0)], ...] = ()  # as utility.alphas

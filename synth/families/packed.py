@@ -15,6 +15,7 @@ from diffusers.models.activations import GEGLU
 from diffusers.models.attention_processor import Attention
 from diffusers.models.upsampling import Upsample2D
 from torch import Tensor, distributed, nn
+from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 
 from synth.families.packed_convolution import (
     Convolution,
@@ -52,6 +53,8 @@ def packed(module: nn.Module) -> Iterator[None]:
 def _possible() -> bool:
     if torch.is_grad_enabled() or torch.is_autocast_enabled("cpu"):
         return False
+    if is_in_torch_dispatch_mode():
+        return False  # something wants to see torch's own operations, as an estimate of memory does
     if distributed.is_available() and distributed.is_initialized():
         return False  # a sharded weight is whole within its own forward pass only
     operators = torch.ops.mkldnn
@@ -101,6 +104,7 @@ def _plain(layer: Any) -> bool:
     weight = layer.weight
     return (
         "forward" not in layer.__dict__
+        and type(weight) is nn.Parameter  # sharded and quantised ones are of other types
         and weight.dtype is torch.float32
         and weight.device.type == "cpu"
     )

@@ -4,6 +4,7 @@ from diffusers.models.activations import GEGLU
 from diffusers.models.attention_processor import Attention
 from diffusers.models.upsampling import Upsample2D
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from synth.families.packed import packed
 
@@ -102,6 +103,14 @@ def test_weights_that_may_be_sharded_are_left_alone(tmp_path):
             assert not any("forward" in layer.__dict__ for layer in model)
     finally:
         torch.distributed.destroy_process_group()
+
+
+@torch.no_grad()
+def test_nothing_is_packed_where_tensors_are_imagined():
+    model = network()
+    with FakeTensorMode(allow_non_fake_inputs=True), packed(model):
+        assert not any("forward" in layer.__dict__ for layer in model)
+        assert model(torch.empty(3, 24)).shape == (3, 8)
 
 
 @torch.no_grad()

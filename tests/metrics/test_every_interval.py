@@ -274,25 +274,32 @@ def test_the_widest_gap(heavy: bool, groups: int, step: float) -> None:
     assert covered >= 0.9 * len(drawn)
 
 
-@pytest.mark.parametrize(("seeds", "luck"), [(3, 0.1), (5, 0.2)])
-def test_what_a_classifier_gains(seeds: int, luck: float) -> None:
-    """Training seeds differ by ``luck``; both arms see the same test patients."""
+@pytest.mark.parametrize("shared_luck", [False, True])
+@pytest.mark.parametrize(
+    ("seeds", "lucks"),
+    [(2, (0.1, 0.5)), (2, (0.5, 0.5)), (2, (0.05, 0.05)), (3, (0.1, 0.5)), (5, (0.2, 0.2))],
+)
+def test_what_a_classifier_gains(seeds: int, lucks: tuple[float, float], shared_luck: bool) -> None:
+    """Training seeds of each arm differ by its luck; both arms see the same test patients."""
     gaps, noise, count = (1.0, 1.3), 0.5, 100
-    draws = luck * RandomState(0).randn(100_000)
+    draws = RandomState(0).randn(100_000)
     spread = np.sqrt(2 * (1 + noise**2))
-    truth = float(np.diff([stats.norm.cdf((gap + draws) / spread).mean() for gap in gaps])[0])
+    areas = [
+        stats.norm.cdf((gap + luck * draws) / spread).mean()
+        for gap, luck in zip(gaps, lucks, strict=True)
+    ]
     labels = np.repeat((np.arange(count) % 2.0)[:, None], 2, axis=1)
     names = [str(row) for row in range(count)]
-    intervals: list[Interval] = []
-    for seed in range(TRIALS):
+    found: dict[str, list[Interval]] = {"mean": [], "a": [], "b": []}
+    for seed in range(2 * TRIALS):
         stream = RandomState(seed)
-        shared = stream.randn(count, 2)
+        patients = stream.randn(count, 2)
 
-        def runs(gap: float) -> list[NDArray[np.float32]]:
+        def runs(gap: float, luck: float) -> list[NDArray[np.float32]]:
             return [
                 stats.norm.cdf(
-                    (gap + luck * stream.randn(1, 2)) * labels  # noqa: B023
-                    + shared  # noqa: B023
+                    (gap + luck * stream.randn(1, 1 if shared_luck else 2)) * labels  # noqa: B023
+                    + patients  # noqa: B023
                     + noise * stream.randn(count, 2)  # noqa: B023
                 ).astype(np.float32)
                 for _ in range(seeds)
@@ -301,10 +308,15 @@ def test_what_a_classifier_gains(seeds: int, luck: float) -> None:
         weights = resampling_weights(count, names, resamples=200, seed=seed)
         picks = seed_picks(seeds, 200, seed)
         bench = Bench(labels, ("a", "b"), names, {}, weights, picks, None)
-        base, arm = (judged(runs(gap), [None] * seeds, bench) for gap in gaps)
-        low, high = arm_scores(arm, base, bench)["delta_ci"]
-        intervals.append((low, high))
-    holds(intervals, truth)
+        base, arm = (
+            judged(runs(gap, luck), [None] * seeds, bench)
+            for gap, luck in zip(gaps, lucks, strict=True)
+        )
+        scores = arm_scores(arm, base, bench)
+        for name, one in {"mean": scores, **scores["findings"]}.items():
+            found[name].append(tuple(one["delta_ci"]))
+    for intervals in found.values():
+        holds(intervals, float(areas[1] - areas[0]), shown=2 * TRIALS)
 
 
 # ------------------------------------------------------------------------------ or it is withheld

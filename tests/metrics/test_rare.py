@@ -16,7 +16,7 @@ from scipy import stats
 
 from metrics.delong import auroc_delong, paired_delong
 from metrics.finding_auroc import MEAN, macro_auroc, mean_over_findings
-from metrics.intervals import resampling_weights, satterthwaite
+from metrics.intervals import resampling_weights, student_of_sum
 from metrics.mover import correlations, difference_interval, mean_interval
 from metrics.records import Estimate
 from metrics.seed_luck import seed_picks
@@ -245,13 +245,14 @@ def test_correlations_leave_out_undefined_draws() -> None:
     assert np.isnan(correlations(np.array([one[:19], other[:19]]))).all()
 
 
-def test_degrees_of_freedom_of_a_sum() -> None:
-    """Welch's, of two means."""
-    one, two = RandomState(0).randn(2, 8)
-    variances = one.var(ddof=1) / 8, two[:5].var(ddof=1) / 5
-    welch = stats.ttest_ind(one, two[:5], equal_var=False).df
-    assert satterthwaite(variances, (7, 4)) == pytest.approx(welch)
-    assert satterthwaite((0.0, 0.0), (7, 4)) == np.inf
+def test_a_sum_of_errors_is_no_surer_than_its_parts() -> None:
+    assert student_of_sum((2.0,), (7,)) == pytest.approx(stats.t.ppf(0.975, 7))
+    both = student_of_sum((4.0, 1.0), (7, 1))
+    parts = [stats.t.ppf(0.975, 7) * 2.0, stats.t.ppf(0.975, 1) * 1.0]
+    assert both * np.sqrt(5.0) == pytest.approx(np.hypot(*parts))
+    for none in ((0.0, 0.0), (4.0, 0.0)):  # a part without variance adds nothing
+        assert student_of_sum(none, (np.inf, 1)) == pytest.approx(stats.norm.ppf(0.975))
+    assert student_of_sum((1.0, 1.0), (7, 1), 0.9) < student_of_sum((1.0, 1.0), (7, 1))
 
 
 def test_the_mean_names_what_it_lacks() -> None:
