@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from threading import get_ident
 from typing import Any
 
 import torch
@@ -24,31 +25,49 @@ def shared_halves(denoiser: nn.Module) -> Iterator[None]:
     """Within the block, the layers before the first text see half of the batch, once.
 
     The caller vouches that both halves have the same latents and times, and that nothing but the
-    tokens of the text tells them apart. Denoisers of another build are left as they are.
+    tokens of the text tells them apart. Denoisers of another build are left as they are. Passes of
+    other threads, inside a block of their own or outside of any, are not touched.
 
     Args:
         denoiser: changed within the block only.
     """
-    before = {part: part.__dict__.get("forward") for part in _before_the_text(denoiser)}
+    wrapped = {part: _Once(part) for part in _before_the_text(denoiser)}
     try:
-        for part in before:
-            part.__dict__["forward"] = _Once(part.forward)
+        for part, once in wrapped.items():
+            part.__dict__["forward"] = once
         yield
     finally:
-        for part, forward in before.items():
-            if forward is None:
-                part.__dict__.pop("forward", None)
-            else:
-                part.__dict__["forward"] = forward
+        for part, once in wrapped.items():
+            once.leave(part)
 
 
 class _Once:
-    """A forward pass over the first half of the batch, its output repeated for the second."""
+    """A forward pass over the first half of the batch, its output repeated for the second.
 
-    def __init__(self, forward: Callable[..., Tensor]) -> None:
-        self._forward = forward
+    Only in the thread that made it, and until that leaves: another thread may have put its own
+    around this one meanwhile, and then finds the plain pass in it.
+    """
+
+    def __init__(self, part: nn.Module) -> None:
+        self._thread: int | None = get_ident()
+        self._own = part.__dict__.get("forward")
+        self._forward: Callable[..., Tensor] = part.forward
+
+    def leave(self, part: nn.Module) -> None:
+        """Give a part its own forward pass back, unless another one is around this."""
+        self._thread = None
+        if part.__dict__.get("forward") is self:
+            own = self._own
+            while isinstance(own, _Once) and own._thread is None:
+                own = own._own
+            if own is None:
+                del part.__dict__["forward"]
+            else:
+                part.__dict__["forward"] = own
 
     def __call__(self, x: Tensor, *args: Any, **options: Any) -> Tensor:
+        if self._thread != get_ident():
+            return self._forward(x, *args, **options)
         half = len(x) // 2
         rest = [_first(value, half) for value in args]
         named = {name: _first(value, half) for name, value in options.items()}

@@ -17,15 +17,14 @@ from diffusers.models.upsampling import Upsample2D
 from torch import Tensor, distributed, nn
 from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 
-from synth.families.packed_convolution import (
-    Convolution,
-    Doubled,
-    doubles,
-)
+from synth.families.packed_convolution import Convolution, Doubled, doubles
 from synth.families.packed_linear import Gated, Linear, TextProjection
 
 PACKED_BYTES = 2**30  # of weights held a second time, in oneDNN's order
-NEEDED = ("_linear_pointwise", "_reorder_linear_weight", "_convolution_pointwise")
+NEEDED = (
+    *("_linear_pointwise", "_reorder_linear_weight"),
+    *("_convolution_pointwise", "_reorder_convolution_weight"),
+)
 
 Forward = Callable[..., Tensor]
 
@@ -66,32 +65,32 @@ def _replacements(module: nn.Module) -> Iterator[tuple[nn.Module, Forward]]:
     room = PACKED_BYTES
     taken: set[nn.Module] = set()
     for part in module.modules():
-        for whole, layers, packing in _packings(part):
-            if whole in taken or not all(_plain(layer) for layer in layers):
+        for whole, layer, packing in _packings(part):
+            if whole in taken or not _plain(layer):
                 continue
-            needed = sum(4 * layer.weight.numel() for layer in layers)
+            needed = 4 * layer.weight.numel() * (16 if packing is Doubled else 9) // 9
             if needed <= room:
                 room -= needed
-                taken.update((whole, *layers))
+                taken.update((whole, layer))
                 yield whole, packing(whole)
 
 
-def _packings(part: Any) -> Iterator[tuple[Any, tuple[Any, ...], Callable[[Any], Forward]]]:
-    """What to replace in a part, the layers that go into it, and by what; wholes before parts."""
+def _packings(part: Any) -> Iterator[tuple[Any, Any, Callable[[Any], Forward]]]:
+    """What to replace in a part, the layer whose weight goes into it, and by what."""
     kind = type(part)
     if "forward" in part.__dict__:
         return
     if kind is GEGLU:
-        yield part, (part.proj,), Gated
+        yield part, part.proj, Gated
     elif kind is Upsample2D and doubles(part):
-        yield part, (part.conv,), Doubled
+        yield part, part.conv, Doubled
     elif kind is Attention and part.is_cross_attention:
-        for layer in (part.to_k, part.to_v):
-            yield layer, (layer,), TextProjection
+        yield part.to_k, part.to_k, TextProjection
+        yield part.to_v, part.to_v, TextProjection
     elif kind is nn.Linear:
-        yield part, (part,), Linear
+        yield part, part, Linear
     elif kind is nn.Conv2d:
-        yield part, (part,), Convolution.of
+        yield part, part, Convolution
 
 
 def _plain(layer: Any) -> bool:

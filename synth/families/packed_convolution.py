@@ -13,49 +13,21 @@ from typing import Any
 import torch
 from diffusers.models.upsampling import Upsample2D
 from torch import Tensor, nn
-from torch.nn.functional import conv2d
 
 
 class Convolution:
     """A convolution whose output is in channels last, whatever its input is in."""
 
-    def __init__(
-        self,
-        weight: Tensor,
-        bias: Tensor | None,
-        *,
-        padding: tuple[int, ...],
-        stride: tuple[int, ...] = (1, 1),
-        dilation: tuple[int, ...] = (1, 1),
-    ) -> None:
-        self._weight, self._bias = weight.detach(), bias
-        self._padding, self._stride, self._dilation = padding, stride, dilation
-        self._packed: Tensor | None = None
-
-    @classmethod
-    def of(cls, layer: nn.Conv2d) -> Convolution:
-        """That of a layer, its padding given in pixels."""
-        padding = layer.padding
-        if isinstance(padding, str):
-            raise ValueError(f"padding {padding!r} is not a number of pixels")
-        places = {"padding": padding, "stride": layer.stride, "dilation": layer.dilation}
-        return cls(layer.weight, layer.bias, **places)
+    def __init__(self, layer: nn.Conv2d) -> None:
+        self._plain: Callable[[Tensor], Tensor] = layer.forward
+        places = (layer.padding, layer.stride, layer.dilation)
+        self._packed = _Packed(layer.weight, layer.bias, places)
 
     def __call__(self, x: Tensor) -> Tensor:
         """[B, in, h, w] to [B, out, h', w']."""
-        padding, stride, dilation = self._padding, self._stride, self._dilation
         if x.dtype is not torch.float32 or x.ndim != 4:
-            return conv2d(x, self._weight, self._bias, stride, padding, dilation)
-        operators = torch.ops.mkldnn
-        if self._packed is None:  # the order that is fastest depends on the size of the image
-            weight = self._weight.contiguous(memory_format=torch.channels_last)
-            self._packed = operators._reorder_convolution_weight(
-                weight, padding, stride, dilation, 1, x.shape
-            )
-        output: Tensor = operators._convolution_pointwise(
-            x, self._packed, self._bias, padding, stride, dilation, 1, "none", [], ""
-        )
-        return output
+            return self._plain(x)
+        return self._packed(x)
 
 
 class Doubled:
@@ -70,9 +42,9 @@ class Doubled:
         convolution: Any = layer.conv
         weight, bias = convolution.weight.detach(), convolution.bias
         sums = torch.tensor([[[1, 0, 0], [0, 1, 1]], [[1, 1, 0], [0, 0, 1]]], dtype=weight.dtype)
-        parts = torch.einsum("aky,blx,oiyx->aboikl", sums, sums, weight)
+        parts = torch.einsum("aky,blx,oiyx->aboikl", sums, sums, weight).flatten(0, 2)
         bias = None if bias is None else bias.detach().repeat(4)
-        self._convolution = Convolution(parts.flatten(0, 2), bias, padding=(1, 1))
+        self._packed = _Packed(parts, bias, ((1, 1), (1, 1), (1, 1)))
 
     def __call__(self, x: Tensor, output_size: Any = None, *args: Any, **options: Any) -> Tensor:
         """[B, in, h, w] to [B, out, 2 h, 2 w]."""
@@ -80,13 +52,32 @@ class Doubled:
         wanted = None if output_size is None else tuple(output_size)
         if x.dtype is not torch.float32 or wanted not in (None, (2 * height, 2 * width)):
             return self._plain(x, output_size, *args, **options)
-        small = self._convolution(x).permute(0, 2, 3, 1).unflatten(-1, (2, 2, -1))
+        small = self._packed(x).permute(0, 2, 3, 1).unflatten(-1, (2, 2, -1))
         output = x.new_empty(batch, height, 2, width, 2, small.shape[-1])
         for row in range(2):
             for column in range(2):
                 seen = small[:, row : row + height, column : column + width, row, column]
                 output[:, :, row, :, column] = seen
-        return output.view(batch, 2 * height, 2 * width, -1).permute(0, 3, 1, 2)
+        return output.flatten(3, 4).flatten(1, 2).permute(0, 3, 1, 2)
+
+
+class _Packed:
+    """A convolution of float32 [B, in, h, w] with its weight in oneDNN's order."""
+
+    def __init__(self, weight: Tensor, bias: Tensor | None, places: tuple[Any, Any, Any]) -> None:
+        self._weight, self._ordered = weight.detach(), False
+        self._bias, self._places = bias, (*places, 1)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        operators = torch.ops.mkldnn
+        if not self._ordered:  # the order that is fastest depends on the size of the image
+            weight = self._weight.contiguous(memory_format=torch.channels_last)
+            self._weight = operators._reorder_convolution_weight(weight, *self._places, x.shape)
+            self._ordered = True
+        output: Tensor = operators._convolution_pointwise(
+            x, self._weight, self._bias, *self._places, "none", [], ""
+        )
+        return output
 
 
 def doubles(layer: Upsample2D) -> bool:

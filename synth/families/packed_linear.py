@@ -16,6 +16,8 @@ from diffusers.models.activations import GEGLU
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
+TEXTS = 2  # whose keys and values are kept: with guidance, what was asked for and nothing
+
 
 class Linear:
     """x W + b."""
@@ -35,17 +37,29 @@ class Linear:
 
 
 class TextProjection:
-    """The keys or values of a text: the same at every step, so computed for the first one only."""
+    """The keys or values of a text: the same at every step, so computed for the first one only.
+
+    Guidance in two passes has two texts. Where every call brings another one, as from denoisers
+    that work the text over at every step, nothing is kept.
+    """
 
     def __init__(self, layer: nn.Linear) -> None:
         self._linear = Linear(layer)
-        self._seen: tuple[Tensor, int, Tensor] | None = None
+        self._seen: list[tuple[Tensor, int, Tensor]] = []
+        self._misses = 0
 
     def __call__(self, x: Tensor) -> Tensor:
         """[B, L, in] to [B, L, out]."""
-        if self._seen is None or self._seen[0] is not x or self._seen[1] != x._version:
-            self._seen = (x, x._version, self._linear(x))
-        return self._seen[2]
+        if x.is_inference():  # whose changes are not counted
+            return self._linear(x)
+        for text, version, output in self._seen:
+            if text is x and version == x._version:
+                return output
+        output = self._linear(x)
+        self._misses += 1
+        kept = [(x, x._version, output), *self._seen[: TEXTS - 1]]
+        self._seen = kept if self._misses <= TEXTS else []
+        return output
 
 
 class Gated:

@@ -73,11 +73,27 @@ def latents_of(family, *, guidance, solver, prompts=PROMPTS):
     )
 
 
+@pytest.mark.parametrize("prompts", [PROMPTS, [LONG, PROMPTS[1]]], ids=["short", "long"])
+@pytest.mark.parametrize("guidance", [1.0, 5.0])
+def test_packed_layers_and_shared_halves_change_nothing(
+    case, family, monkeypatch, guidance, prompts
+):
+    found = latents_of(family, guidance=guidance, solver=case.solver, prompts=prompts)
+    again = latents_of(family, guidance=guidance, solver=case.solver, prompts=prompts)
+    pixels = family.decode_latents(found)
+    monkeypatch.setattr("synth.families.packed._possible", lambda: False)
+    monkeypatch.setattr("sample.halves._before_the_text", lambda denoiser: [])
+    expected = latents_of(family, guidance=guidance, solver=case.solver, prompts=prompts)
+    assert torch.equal(found, again)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(pixels, family.decode_latents(found), rtol=1e-4, atol=1e-4)
+    assert not any("forward" in part.__dict__ for part in family.denoiser.modules())
+
+
 @pytest.mark.parametrize("guidance", [1.0, 5.0])
 def test_equals_the_stock_pipeline(case, family, stock, guidance, monkeypatch):
-    monkeypatch.setattr(
-        "synth.families.packed._possible", lambda: False
-    )  # both sides by torch's layers
+    # both sides by torch's layers
+    monkeypatch.setattr("synth.families.packed._possible", lambda: False)
     ours = latents_of(family, guidance=guidance, solver=case.solver)
     stock.scheduler = build_scheduler(case.solver, family.scheduler_config)
     theirs = stock(

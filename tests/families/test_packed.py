@@ -230,3 +230,42 @@ def test_a_text_is_projected_once_and_again_when_it_changes(monkeypatch):
     torch.testing.assert_close(changed, layer(x, encoder_hidden_states=text))
     torch.testing.assert_close(other, expected)
     assert not torch.allclose(changed, expected)
+
+
+@torch.no_grad()
+def test_the_texts_with_and_without_words_are_both_kept_and_ever_new_ones_are_not():
+    torch.manual_seed(0)
+    layer = Attention(8, cross_attention_dim=6, heads=2, dim_head=4)
+    x, texts = inputs(2, 5, 8), [inputs(2, 3, 6), -inputs(2, 3, 6)]
+    with packed(layer):
+        kept = layer.to_k.__dict__["forward"]
+        first = [layer(x, encoder_hidden_states=text) for text in texts]
+        held = [entry[2] for entry in kept._seen]
+        again = [layer(x, encoder_hidden_states=text) for text in texts]
+        assert all(entry[2] is old for entry, old in zip(kept._seen, held, strict=True))
+        assert all(torch.equal(*pair) for pair in zip(first, again, strict=True))
+        for _ in range(3):
+            fresh = texts[0].clone()
+            assert torch.equal(layer(x, encoder_hidden_states=fresh), first[0])
+        assert kept._seen == []
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_inference_mode_is_served(inside):
+    layer = Attention(8, cross_attention_dim=6, heads=2, dim_head=4)
+    with torch.inference_mode():
+        x, text = inputs(2, 5, 8), inputs(2, 3, 6)
+        expected = layer(x, encoder_hidden_states=text)
+    with torch.inference_mode() if inside else torch.no_grad(), packed(layer):
+        for _ in range(2):
+            torch.testing.assert_close(layer(x, encoder_hidden_states=text), expected)
+
+
+@torch.no_grad()
+def test_the_weights_of_a_doubling_are_counted_as_they_are_held(monkeypatch):
+    layer = Upsample2D(9, use_conv=True)
+    whole = 4 * 9 * 9 * 16
+    for room, done in ((whole - 1, False), (whole, True)):
+        monkeypatch.setattr("synth.families.packed.PACKED_BYTES", room)
+        with packed(layer):
+            assert ("forward" in layer.__dict__) is done

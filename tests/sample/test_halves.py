@@ -1,5 +1,7 @@
 """What both halves of a guided batch share is computed once, and is the same."""
 
+import threading
+
 import pytest
 import torch
 from diffusers import UNet2DConditionModel
@@ -132,3 +134,36 @@ def test_guided_sampling_shares_and_a_pass_without_guidance_does_not(monkeypatch
     assert inside[2:] == [2, 2]
     hook.remove()
     other.remove()
+
+
+@torch.no_grad()
+def test_two_threads_with_one_model_do_not_meet():
+    """Blocks that overlap, one left before the other, and a pass outside of any."""
+    model, given = unet(**TEXT_FIRST), [asked(seed) for seed in (1, 2, 3)]
+    expected = [model(*one).sample for one in given]
+    entered, left, found = threading.Event(), threading.Event(), {}
+
+    @torch.no_grad()
+    def first():
+        with shared_halves(model):
+            entered.set()
+            assert second_entered.wait(10)
+            found["first"] = model(*given[0]).sample
+        left.set()
+
+    second_entered = threading.Event()
+    thread = threading.Thread(target=first)
+    thread.start()
+    assert entered.wait(10)
+    with shared_halves(model):
+        second_entered.set()
+        found["second"] = model(*given[1]).sample
+        assert left.wait(10)
+        found["later"] = model(*given[1]).sample
+    thread.join()
+    found["outside"] = model(*given[2]).sample
+    for name, of in (("first", 0), ("second", 1), ("later", 1), ("outside", 2)):
+        torch.testing.assert_close(found[name], expected[of], rtol=1e-5, atol=1e-5)
+    with shared_halves(model):
+        pass
+    assert not any("forward" in part.__dict__ for part in model.modules())

@@ -32,9 +32,8 @@ def test_family_and_loop_are_the_stock_pipeline(
 ):
     from diffusers import StableDiffusionPipeline
 
-    monkeypatch.setattr(
-        "synth.families.packed._possible", lambda: False
-    )  # both sides by torch's layers
+    # both sides by torch's layers
+    monkeypatch.setattr("synth.families.packed._possible", lambda: False)
     pipeline = StableDiffusionPipeline.from_pretrained(
         tiny_pipeline, safety_checker=None, local_files_only=True
     )
