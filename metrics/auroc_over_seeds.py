@@ -14,13 +14,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from metrics.arrays import Floats, Groups
-from metrics.delong import ALIKE, PERFECT, delong
+from metrics.delong import ALIKE, NO_VARIANCE, PERFECT, delong
 from metrics.finding_auroc import WITHHELD
 from metrics.intervals import auroc, logit_interval, perfect_interval, student_of_sum
 from metrics.records import Estimate
 from synth.errors import SynthError
-
-_NO_VARIANCE = 1e-15
 
 
 def auroc_over_seeds(
@@ -60,7 +58,7 @@ def auroc_over_seeds(
     if area in (0.0, 1.0):
         ends = perfect_interval(area, found.units)
         return Estimate(area, se, ends, f"{how}, exact one-class bound", PERFECT)
-    if se**2 <= _NO_VARIANCE:
+    if se**2 <= NO_VARIANCE:
         return Estimate(area, se, None, how, ALIKE)
     degrees = (found.units - 1, max(seeds - 1, 1), np.inf)
     reach = student_of_sum((patients, luck, choice), degrees) * se

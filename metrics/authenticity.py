@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
 
 from metrics.arrays import Floats, Groups, feature_pair, group_names
 from metrics.clustered import mean_variance
-from metrics.intervals import LEVEL, wilson
+from metrics.intervals import student, wilson
 from metrics.memorization import nearest_distance
-from metrics.records import Estimate, Interval, Record, recorded
+from metrics.mover import difference_interval
+from metrics.records import Estimate, Record, recorded
 from metrics.squared import nearest_of_others
 from synth.errors import SynthError
 
@@ -103,15 +103,15 @@ def _difference(
     one: Floats, two: Floats, names: list[str], other: list[str], estimator: str
 ) -> Estimate:
     """Difference of two shares; clustered normal interval, Newcombe's where a share is 0 or 1."""
-    value = float(one.mean() - two.mean())
+    shares = float(one.mean()), float(two.mean())
+    value = shares[0] - shares[1]
     se = float(np.sqrt(mean_variance(one, names) + mean_variance(two, other)))
-    z = float(stats.norm.ppf(0.5 + LEVEL / 2))
-    interval: Interval = (max(-1.0, value - z * se), min(1.0, value + z * se))
-    if one.mean() in (0.0, 1.0) or two.mean() in (0.0, 1.0):
+    reach = student(np.inf) * se
+    low, high = value - reach, value + reach
+    if shares[0] in (0.0, 1.0) or shares[1] in (0.0, 1.0):
         # Newcombe (1998), method 10, on as many trials as there are patients.
-        low_1, high_1 = wilson(round(one.mean() * len(set(names))), len(set(names)))
-        low_2, high_2 = wilson(round(two.mean() * len(set(other))), len(set(other)))
-        below = np.hypot(one.mean() - low_1, high_2 - two.mean())
-        above = np.hypot(high_1 - one.mean(), two.mean() - low_2)
-        interval = (float(max(-1.0, value - below)), float(min(1.0, value + above)))
+        trials = len(set(names)), len(set(other))
+        ends = [wilson(round(share * n), n) for share, n in zip(shares, trials, strict=True)]
+        low, high = difference_interval(shares[0], ends[0], shares[1], ends[1])
+    interval = max(-1.0, low), min(1.0, high)
     return Estimate(value, se, interval, estimator, "0 is expected without memorization")

@@ -11,10 +11,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from metrics.arrays import Floats, block_count, blocks
-from metrics.intervals import jackknife, logit_interval, perfect_interval, student
+from metrics.intervals import (
+    jackknife,
+    logit_interval,
+    perfect_interval,
+    student,
+    wilson_of_share,
+)
 from metrics.records import Estimate, Interval
 
 BLOCKS = 20
@@ -43,10 +49,15 @@ def mean_variance(values: Floats, names: Sequence[str]) -> float:
     return float((sums**2).sum() / len(values) ** 2 * count / (count - 1))
 
 
-def effective_cases(names: Sequence[str]) -> int:
+def effective_number(names: ArrayLike) -> float:
     """Independent cases that clustered rows are worth at least: (Σ n)² / Σ n² (Kish 1965)."""
     sizes = np.unique(names, return_counts=True)[1]
-    return int(sizes.sum() ** 2 / (sizes**2).sum())
+    return float(sizes.sum() ** 2 / (sizes**2).sum())
+
+
+def effective_cases(names: Sequence[str]) -> int:
+    """The same in whole cases, rounded down."""
+    return int(effective_number(names))
 
 
 def mean_estimate(full: float, without: Floats, units: int, note: str = "") -> Estimate:
@@ -102,11 +113,7 @@ def _t(mean: float, se: float, without: Floats) -> Interval | None:
 def _wilson(share: float, se: float, units: int, without: Floats) -> Interval:
     spread = share * (1.0 - share)
     cases = min(float(units), spread / se**2) if se > 0.0 and spread > 0.0 else float(units)
-    z = student(len(without) - 1)
-    centre = (share + z**2 / (2 * cases)) / (1 + z**2 / cases)
-    half = z / (1 + z**2 / cases) * float(np.sqrt(spread / cases + z**2 / (4 * cases**2)))
-    low = 0.0 if share == 0.0 else max(0.0, centre - half)
-    return low, 1.0 if share == 1.0 else min(1.0, centre + half)
+    return wilson_of_share(share, cases, student(len(without) - 1))
 
 
 def _logit(area: float, se: float, units: int, without: Floats) -> Interval | None:

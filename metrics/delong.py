@@ -31,7 +31,7 @@ from synth.errors import SynthError
 LEAST = 2  # patients with a positive, and with a negative, below which there is no variance
 ALIKE = "interval withheld: the placement values have no variance"
 PERFECT = "every pair in order: the bound is that of as many independent pairs as the rarer class"
-_NO_VARIANCE = 1e-15
+NO_VARIANCE = 1e-15
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class DeLong:
         area, variance = float(self.auc[index]), float(self.covariance[index, index])
         if area in (0.0, 1.0):
             return perfect_interval(area, self.units)
-        if variance <= _NO_VARIANCE:
+        if variance <= NO_VARIANCE:
             return None
         return logit_interval(area, student(self.units - 1) * variance**0.5)
 
@@ -72,7 +72,7 @@ class DeLong:
         """Standard error of ``auc[first] - auc[second]``; 0 where it is rounding alone."""
         c = self.covariance
         variance = float(c[first, first] + c[second, second] - 2.0 * c[first, second])
-        return variance**0.5 if variance > _NO_VARIANCE else 0.0
+        return variance**0.5 if variance > NO_VARIANCE else 0.0
 
 
 @dataclass(frozen=True)

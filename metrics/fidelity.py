@@ -94,8 +94,7 @@ def _plug_in(one: Matrix, two: Matrix, allow_rank_deficient: bool) -> Estimate:
             fix="Read the kernel distance, or pass allow_rank_deficient=True.",
         )
     value = frechet.frechet_distance(real=one, synthetic=two)
-    why = "interval withheld: resampling does not undo the bias of the plug-in value"
-    return Estimate(value, None, None, frechet.PLUG_IN, why)
+    return Estimate(value, None, None, frechet.PLUG_IN, frechet.BIASED)
 
 
 def _extrapolated(one: Matrix, two: Matrix, seed: int) -> float | None:

@@ -36,6 +36,8 @@ _DIGITS = 1e-7
 BLOCKS = 10
 PLUG_IN = "plug-in value, biased upwards"
 LEAST_BLOCKS = 5  # fewer leave a Student t interval with next to no degrees of freedom
+FEW_PATIENTS = f"interval withheld: fewer than {LEAST_BLOCKS} patients"
+BIASED = "interval withheld: resampling does not undo the bias of the plug-in value"
 
 
 def frechet_distance(*, real: ArrayLike, synthetic: ArrayLike) -> float:
@@ -145,13 +147,7 @@ def frechet_estimate(
     """
     one, two = matrix_pair(real, synthetic)
     size, dim = min(len(one), len(two)), one.shape[1]
-    if size < 2 * dim:
-        raise SynthError(
-            "too few images for a Fréchet distance",
-            got=f"{size} images, {dim} features",
-            expected=f"at least {2 * dim} images",
-            fix="Read the kernel distance, which has no bias at any N.",
-        )
+    require_size(size, dim)
     number = min(
         block_count(len(one), real_groups, most=BLOCKS),
         block_count(len(two), synthetic_groups, most=BLOCKS),
@@ -162,13 +158,32 @@ def frechet_estimate(
             None,
             None,
             PLUG_IN,
-            f"interval withheld: fewer than {LEAST_BLOCKS} patients",
+            FEW_PATIENTS,
         )
     estimate = bias_reduced(one, two, real_groups, synthetic_groups, number, seed)
     reason = _why_withheld(one, real_groups, size, seed)
     if not reason:
         return estimate
     return Estimate(estimate.value, None, None, estimate.estimator, reason)
+
+
+def require_size(size: int, dim: int) -> None:
+    """Refuse too few rows for a bias-reduced distance.
+
+    Args:
+        size: rows of the smaller side.
+        dim: features.
+
+    Raises:
+        SynthError: fewer than 2 d.
+    """
+    if size < 2 * dim:
+        raise SynthError(
+            "too few images for a Fréchet distance",
+            got=f"{size} images, {dim} features",
+            expected=f"at least {2 * dim} images",
+            fix="Read the kernel distance, which has no bias at any N.",
+        )
 
 
 def bias_reduced(

@@ -12,7 +12,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from metrics.covariance import Spread, left_out, pooled
-from metrics.frechet import LEAST_BLOCKS, PLUG_IN, frechet_from_moments
+from metrics.frechet import (
+    BIASED,
+    FEW_PATIENTS,
+    LEAST_BLOCKS,
+    PLUG_IN,
+    frechet_from_moments,
+    require_size,
+)
 from metrics.intervals import jackknife
 from metrics.records import Estimate, Floor
 from synth.errors import SynthError
@@ -31,19 +38,11 @@ def frechet_of_blocks(real: Sequence[Spread], synthetic: Sequence[Spread]) -> Es
         SynthError: a side without rows, or with fewer than 2 d of them.
     """
     dim = _checked(real, synthetic)
-    size = min(sum(part.n for part in side) for side in (real, synthetic))
-    if size < 2 * dim:
-        raise SynthError(
-            "too few images for a Fréchet distance",
-            got=f"{size} images, {dim} features",
-            expected=f"at least {2 * dim} images",
-            fix="Read the kernel distance, which has no bias at any N.",
-        )
+    require_size(min(sum(part.n for part in side) for side in (real, synthetic)), dim)
     full = frechet_of_spreads(pooled(real), pooled(synthetic))
     number = min(len(real), len(synthetic))
     if number < LEAST_BLOCKS:
-        why = f"interval withheld: fewer than {LEAST_BLOCKS} patients"
-        return Estimate(full, None, None, PLUG_IN, why)
+        return Estimate(full, None, None, PLUG_IN, FEW_PATIENTS)
     sides = (left_out(packed(side, number)) for side in (real, synthetic))
     without = [frechet_of_spreads(one, two) for one, two in zip(*sides, strict=True)]
     found = jackknife(full, np.array(without), bias_reduced=True)
@@ -57,9 +56,8 @@ def plug_in_of_blocks(real: Sequence[Spread], synthetic: Sequence[Spread]) -> Es
         SynthError: fewer than two rows a side.
     """
     _checked(real, synthetic)
-    why = "interval withheld: resampling does not undo the bias of the plug-in value"
     value = frechet_of_spreads(pooled(real), pooled(synthetic))
-    return Estimate(value, None, None, PLUG_IN, why)
+    return Estimate(value, None, None, PLUG_IN, BIASED)
 
 
 def floor_of_blocks(real: Sequence[Spread], synthetic: Sequence[Spread]) -> Floor | None:

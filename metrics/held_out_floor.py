@@ -14,7 +14,7 @@ from metrics.distances import Features
 from metrics.floor import floor_rows
 from metrics.memorization import memorization
 from metrics.nearest_neighbour import nearest_neighbour_auc
-from metrics.records import Floor
+from metrics.records import Floor, Record
 from synth.errors import SynthError
 
 
@@ -74,19 +74,25 @@ def memorization_floors(
             held_out_groups=unseen.groups,
             synthetic_groups=made.groups,
         )
-        nearer = nearest_neighbour_auc(
-            train=train.values,
-            heldout=unseen.values,
-            synthetic=made.values,
-            train_groups=train.groups,
-            heldout_groups=unseen.groups,
-            permutations=0,
-            seed=seed,
-        )
         return {
             "auc": found.auc.value,
             "share_closer": found.closer.estimate.value,
-            "nn_auc": nearer.value,
+            "nn_auc": nearer_to_training(train, unseen, made, seed=seed).value,
         }
 
     return held_out_floors(measure, held_out, synthetic, seed=seed)
+
+
+def nearer_to_training(
+    train: Features, held_out: Features, synthetic: Features, *, seed: int
+) -> Record:
+    """``nn_auc`` of features, by patients; its interval stands for a p-value."""
+    return nearest_neighbour_auc(
+        train=train.values,
+        heldout=held_out.values,
+        synthetic=synthetic.values,
+        train_groups=train.groups,
+        heldout_groups=held_out.groups,
+        permutations=0,
+        seed=seed,
+    )

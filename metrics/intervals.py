@@ -146,12 +146,17 @@ def wilson(successes: float, trials: float, level: float = LEVEL) -> Interval:
         raise SynthError("a share needs at least one trial", where="wilson", got=trials)
     if not 0 <= successes <= trials:
         raise SynthError("a share lies in 0..1", where="wilson", got=f"{successes} of {trials}")
-    z = float(stats.norm.ppf(0.5 + level / 2))
-    share = successes / trials
-    centre = (share + z**2 / (2 * trials)) / (1 + z**2 / trials)
-    half = z / (1 + z**2 / trials) * np.sqrt(share * (1 - share) / trials + z**2 / (4 * trials**2))
-    low = 0.0 if successes == 0 else float(centre - half)  # exact, whatever the rounding
-    return low, 1.0 if successes == trials else float(centre + half)
+    return wilson_of_share(successes / trials, trials, student(np.inf, level))
+
+
+def wilson_of_share(share: float, cases: float, quantile: float) -> Interval:
+    """The same of a share of so many cases, with the quantile given: the normal or a Student's."""
+    squared = quantile**2
+    centre = (share + squared / (2 * cases)) / (1 + squared / cases)
+    spread = share * (1.0 - share) / cases + squared / (4 * cases**2)
+    half = quantile / (1 + squared / cases) * math.sqrt(spread)
+    low = 0.0 if share == 0.0 else max(0.0, centre - half)  # exact, whatever the rounding
+    return low, 1.0 if share == 1.0 else min(1.0, centre + half)
 
 
 def resampling_weights(count: int, groups: Groups, *, resamples: int, seed: int) -> Floats:
@@ -191,21 +196,20 @@ def weighted_aurocs(labels: ArrayLike, scores: ArrayLike, weights: Floats) -> Fl
         return np.asarray(np.where(pairs > 0, (positive * below).sum(axis=1) / pairs, np.nan))
 
 
-def widened(ends: Interval, value: float, n: int, quantile: float | None = None) -> Interval:
+def widened(ends: Interval, value: float, n: int, quantile: float) -> Interval:
     """A bootstrap interval of n patients about its value, n at least 2.
 
-    Resampling n has (n - 1) / n of the variance, and the normal law's quantile in place of
-    Student's: both are made up for. The value stays inside.
+    Resampling n has (n - 1) / n of the variance, and the normal law's quantile in place of the
+    one given: both are made up for. The value stays inside.
 
     Args:
         ends: the percentiles.
         value: the estimate.
         n: patients, of the rarer label where there are two.
-        quantile: of its error; None: Student's of n - 1 degrees of freedom.
+        quantile: by which its error is to be multiplied, as ``student_of_sum``.
     """
     n = max(n, 2)
-    reach = student(n - 1) if quantile is None else quantile
-    wider = reach / student(np.inf) * math.sqrt(n / (n - 1))
+    wider = quantile / student(np.inf) * math.sqrt(n / (n - 1))
     low, high = (value + wider * (end - value) for end in ends)
     return min(low, value), max(high, value)
 

@@ -14,7 +14,7 @@ from scipy import stats
 
 from metrics.arrays import Floats, Groups, features, group_names, picked
 from metrics.delong import auroc_delong
-from metrics.intervals import LEVEL, perfect_interval
+from metrics.intervals import perfect_interval, student
 from metrics.pairs import unit_vectors
 from metrics.records import Estimate
 from synth.errors import SynthError
@@ -129,7 +129,7 @@ def leaning_accuracy(given: Judged, column: int) -> Estimate:
         return Estimate(value, se, perfect_interval(value, rare), ACCURACY, why)
     if se < _NO_SPREAD:
         return Estimate(value, se, None, ACCURACY, ALIKE)
-    half = float(stats.t.ppf(0.5 + LEVEL / 2, rare - 1)) * se
+    half = student(rare - 1) * se
     return Estimate(value, se, (max(0.0, value - half), min(1.0, value + half)), ACCURACY)
 
 

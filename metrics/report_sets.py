@@ -153,13 +153,8 @@ def open_shown(scores: Scores, *, beside: Path | None, named: Named) -> ShownSet
     )
 
 
-def shown_dataset(dataset: Dataset) -> ShownSet:
-    """A dataset that is open already."""
-    return ShownSet(dataset)
-
-
 def _before(path: Path | None) -> ShownSet | None:
-    return shown_dataset(open_dataset(path)) if path is not None and is_dataset(path) else None
+    return ShownSet(open_dataset(path)) if path is not None and is_dataset(path) else None
 
 
 def _open(role: str, told: Path | None, scores: Scores, beside: Path | None) -> ShownSet:
@@ -222,7 +217,7 @@ def _opened(path: Path) -> ShownSet:
         SynthError: missing, malformed or without images.
     """
     if is_dataset(path):
-        return shown_dataset(open_dataset(path))
+        return ShownSet(open_dataset(path))
     found = find_pictures(path)
     tables = [picture.row for picture in found if picture.row is not None]
     whole = len(tables) == len(found)  # as an evaluation reads them: all rows or none

@@ -11,10 +11,9 @@ import torch
 from metrics.copies_by_finding import copies_by_finding
 from metrics.distances import ExtractorFacts, Features, of_extractor
 from metrics.extract import facts_of, features_of
-from metrics.held_out_floor import memorization_floors
+from metrics.held_out_floor import memorization_floors, nearer_to_training
 from metrics.ingest import ImageSet
 from metrics.memorization import Memorization, memorization
-from metrics.nearest_neighbour import nearest_neighbour_auc
 from metrics.reconstruction import reconstruction_psnr
 from metrics.records import Estimate, Floor, Record
 from metrics.sets import Sets, Work
@@ -112,15 +111,7 @@ def _nearer_to_training(
     work: Work,
 ) -> dict[str, Any]:
     """Copies lie near training images alone; very typical images lie near unseen ones as well."""
-    record = nearest_neighbour_auc(
-        train=train.values,
-        heldout=held_out.values,
-        synthetic=synthetic.values,
-        train_groups=train.groups,
-        heldout_groups=held_out.groups,
-        permutations=0,
-        seed=work.settings.seed,
-    )
+    record = nearer_to_training(train, held_out, synthetic, seed=work.settings.seed)
     return replace(of_extractor(record, facts), floor=floor).to_json()
 
 

@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 from scipy.ndimage import gaussian_filter
 
 from metrics.arrays import Floats, Groups, group_names, halves
-from metrics.intervals import LEVEL
+from metrics.intervals import student
 from metrics.records import Estimate, Floor, Record, recorded
 from synth.errors import SynthError
 
@@ -107,7 +106,7 @@ def _estimate(one: Floats, two: Floats, groups: Groups, other: Groups) -> Estima
     if variance == 0.0:
         return Estimate(value, 0.0, (value, value), how)
     freedom = variance**2 / sum(part**2 / (count - 1) for part, count in sides)  # Welch 1947
-    reach = float(stats.t.ppf(0.5 + LEVEL / 2, freedom)) * variance**0.5
+    reach = student(freedom) * variance**0.5
     interval = (value * float(np.exp(-reach)), value * float(np.exp(reach)))
     return Estimate(value, value * variance**0.5, interval, f"{how}, Welch interval by patients")
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metrics.arrays import Floats, Groups, group_names
+from metrics.clustered import effective_number
 from metrics.finding_auroc import macro_columns
 from metrics.ingest import ImageSet
 from metrics.intervals import LEVEL, auroc, student, student_of_sum, wilson
@@ -189,8 +190,8 @@ def _gaps(
     low, high = gap_interval(
         healthy[:, rows[worst]],
         healthy[:, rows[best]],
-        _independent(names[rows[worst]]),
-        _independent(names[rows[best]]),
+        effective_number(names[rows[worst]]),
+        effective_number(names[rows[best]]),
         pairs=math.comb(len(rows), 2),
     )
     shares = [entry["missed"] for entry in found.values()]
@@ -202,15 +203,6 @@ def _gaps(
         "gap_ci": [low, high],
         "missed_gap": max(shares) - min(shares),
     }
-
-
-def _independent(names: NDArray[np.str_]) -> float:
-    """How many independent cases images of these patients are worth where a patient's are alike.
-
-    Kish's effective number: that of the patients where each has as many images.
-    """
-    counts = np.unique(names, return_counts=True)[1]
-    return float(counts.sum() ** 2 / (counts**2).sum())
 
 
 def gap_interval(

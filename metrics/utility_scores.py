@@ -57,19 +57,22 @@ class Judged:
     """What the classifiers of one arm say, one a training seed, and its bootstrap draws.
 
     ``draws`` is float64 [findings, resamples], means over the seeds; NaN where a resample holds no
-    positive or no negative.
+    positive or no negative. ``areas`` is float64 [seeds, findings], the AUROCs themselves.
     """
 
     test: Sequence[Run]
     validation: Sequence[Run | None]
     draws: Floats
+    areas: Floats
 
 
 def judged(test: Sequence[Run], validation: Sequence[Run | None], bench: Bench) -> Judged:
     """Draw the AUROCs of an arm once, for itself and for what is compared with it."""
     every = range(len(bench.findings))
     draws = [finding_draws(run, bench.truth, every, bench.weights) for run in test]
-    return Judged(test, validation, over_seeds(draws, bench.picks))
+    once = np.ones((1, len(bench.truth)))
+    areas = [finding_draws(run, bench.truth, every, once)[:, 0] for run in test]
+    return Judged(test, validation, over_seeds(draws, bench.picks), np.array(areas))
 
 
 def arm_scores(arm: Judged, base: Judged, bench: Bench) -> dict[str, Any]:
@@ -102,14 +105,8 @@ def _macro(arm: Judged, base: Judged, bench: Bench, gains: dict[int, Gain | None
         arm.draws[columns],
         base.draws[columns],
         fewest=_fewest(bench, columns),
-        seeds=_of_seeds(arm, bench, columns) - _of_seeds(base, bench, columns),
+        seeds=(arm.areas - base.areas)[:, columns].mean(axis=1),
     )
-
-
-def _of_seeds(arm: Judged, bench: Bench, columns: Sequence[int]) -> Floats:
-    """Mean AUROC over findings of each training seed, float64 [seeds]."""
-    ones = np.ones((1, len(bench.truth)))
-    return np.array([finding_draws(run, bench.truth, columns, ones).mean() for run in arm.test])
 
 
 def _fewest(bench: Bench, columns: Sequence[int]) -> int:
@@ -137,8 +134,7 @@ def _shown(name: str, gain: Gain | None) -> dict[str, Any]:
 
 def _gain(arm: Judged, base: Judged, bench: Bench, column: int) -> Gain | None:
     """A finding's; None with fewer than two positives or negatives."""
-    known = np.flatnonzero(np.isfinite(bench.truth[:, column]))
-    truth, patients = bench.truth[known, column], picked(bench.patients, known)
+    known, truth, patients = _known(bench, column)
     if min((truth == 1).sum(), (truth == 0).sum()) < LEAST:
         return None
     one, two = (
@@ -189,8 +185,7 @@ def _paired(arm: Judged, base: Judged, bench: Bench, column: int) -> dict[str, A
     """
     if arm is base:
         return {"p_seeds": None, "p": None}
-    known = np.flatnonzero(np.isfinite(bench.truth[:, column]))
-    truth, patients = bench.truth[known, column], picked(bench.patients, known)
+    known, truth, patients = _known(bench, column)
     try:
         p = [
             paired_delong(truth, one[known, column], two[known, column], patients).p_few
@@ -199,6 +194,12 @@ def _paired(arm: Judged, base: Judged, bench: Bench, column: int) -> dict[str, A
     except SynthError:  # all positives are of one patient
         return {"p_seeds": None, "p": None}
     return {"p_seeds": p, "p": p[0] if len(p) == 1 else min(1.0, 2.0 * float(np.mean(p)))}
+
+
+def _known(bench: Bench, column: int) -> tuple[NDArray[np.intp], Floats, Groups]:
+    """The images whose label of a finding is known, their labels and their patients."""
+    known = np.flatnonzero(np.isfinite(bench.truth[:, column]))
+    return known, bench.truth[known, column], picked(bench.patients, known)
 
 
 def _mean(found: dict[str, dict[str, Any]], names: Sequence[str], key: str) -> float | None:

@@ -1,4 +1,4 @@
-"""oneDNN for the layers of a denoiser on the CPU: the same numbers in less time.
+"""oneDNN for the layers of a denoiser or decoder on the CPU: the same numbers in less time.
 
 The numbers are the same up to rounding, about 1e-6 of their spread, and always come by the same way
 on one machine, so that an image can be made again bit for bit.
@@ -37,7 +37,7 @@ def packed(module: nn.Module) -> Iterator[None]:
     accelerator, in another precision, with gradients or in a process group are left as they are.
 
     Args:
-        module: a denoiser in evaluation mode; changed within the block only.
+        module: a denoiser or decoder in evaluation mode; changed within the block only.
     """
     replaced = dict(_replacements(module)) if _possible() else {}
     try:
@@ -68,7 +68,9 @@ def _replacements(module: nn.Module) -> Iterator[tuple[nn.Module, Forward]]:
         for whole, layer, packing in _packings(part):
             if whole in taken or not _plain(layer):
                 continue
-            needed = 4 * layer.weight.numel() * (16 if packing is Doubled else 9) // 9
+            needed = 4 * layer.weight.numel()
+            if packing is Doubled:
+                needed = needed * 16 // 9  # 2 × 2 weights for each of four pixels in place of 3 × 3
             if needed <= room:
                 room -= needed
                 taken.update((whole, layer))

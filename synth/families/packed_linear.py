@@ -14,7 +14,6 @@ from typing import Any
 import torch
 from diffusers.models.activations import GEGLU
 from torch import Tensor, nn
-from torch.nn.functional import linear
 
 TEXTS = 2  # whose keys and values are kept: with guidance, what was asked for and nothing
 
@@ -23,13 +22,14 @@ class Linear:
     """x W + b."""
 
     def __init__(self, layer: nn.Linear) -> None:
-        self._weight, self._bias = layer.weight, layer.bias
+        self._plain: Callable[[Tensor], Tensor] = layer.forward
+        self._bias = layer.bias
         self._packed = _ordered(layer.weight)
 
     def __call__(self, x: Tensor) -> Tensor:
         """[..., in] to [..., out]."""
         if x.dtype is not torch.float32:
-            return linear(x, self._weight, self._bias)
+            return self._plain(x)
         output: Tensor = torch.ops.mkldnn._linear_pointwise(
             x, self._packed, self._bias, "none", [], ""
         )

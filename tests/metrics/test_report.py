@@ -13,7 +13,7 @@ from metrics.report import write_report
 from metrics.report_fidelity import best_gain
 from metrics.report_images import SIDE, embed, gallery
 from metrics.report_plan import plan_counts
-from metrics.report_sets import shown_dataset
+from metrics.report_sets import ShownSet
 from metrics.report_values import interval, number, part, sentence, shortened
 from synth.errors import SynthError
 from synth.images import save_png
@@ -161,7 +161,7 @@ def test_run_json_that_is_not_json_is_an_error(tmp_path, folders, scores):
 
 def test_gallery_shows_the_rarest_finding_first_beside_its_counterparts(folders):
     real, synthetic = open_dataset(folders["real"]), open_dataset(folders["synthetic"])
-    groups = gallery(shown_dataset(real), shown_dataset(synthetic))
+    groups = gallery(ShownSet(real), ShownSet(synthetic))
     counts = [group.n_real for group in groups]
     assert counts == sorted(counts)
     assert groups[0].title == "hernia"

@@ -17,14 +17,14 @@ from metrics.report_further import further
 from metrics.report_groups import findings_view, subgroups_view
 from metrics.report_headline import headline
 from metrics.report_neighbours import neighbours
-from metrics.report_sets import shown_dataset
+from metrics.report_sets import ShownSet
 from metrics.report_utility import utility_curve, utility_view
 from metrics.report_values import number, p_value, point, told_point
 from synth.manifest import open_dataset
 
 
 def shown(folders, role):
-    return shown_dataset(open_dataset(folders[role]))
+    return ShownSet(open_dataset(folders[role]))
 
 
 def sheet(scores, real, made):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from counted import Counted
 from numpy.random import RandomState
 from torch import Tensor
 
@@ -18,17 +19,6 @@ from synth.errors import SynthError
 
 def _rows(seed: int, *shape: int, shift: float = 0.0) -> Tensor:
     return torch.tensor(RandomState(seed).randn(*shape) + shift)
-
-
-class _Counted:
-    """An extractor that says how often it ran."""
-
-    def __init__(self) -> None:
-        self.calls = 0
-
-    def __call__(self, images: Tensor) -> Tensor:
-        self.calls += 1
-        return images
 
 
 def test_the_bias_is_reduced_as_by_the_function() -> None:
@@ -166,7 +156,7 @@ def test_an_empty_process_and_a_kept_real_side() -> None:
 
 def test_a_kept_real_side_of_moments_is_not_counted_twice() -> None:
     real, made = _rows(35, 120, 4), _rows(36, 90, 4, shift=0.5)
-    extractor = _Counted()
+    extractor = Counted()
     metric = FrechetDistance(dim=4, extractor=extractor, reset_real=False, estimator="plug-in")
     metric.update(real, real=True)
     for batch in made.split(30):

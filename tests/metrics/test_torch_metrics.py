@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from counted import Counted
 from numpy.random import RandomState
 from torch import Tensor
 
@@ -202,20 +203,9 @@ def test_kept_sides_survive_a_reset_and_wrong_ones_are_refused() -> None:
     assert np.isfinite(float(first))
 
 
-class _Counted:
-    """An extractor that says how often it ran."""
-
-    def __init__(self) -> None:
-        self.calls = 0
-
-    def __call__(self, images: Tensor) -> Tensor:
-        self.calls += 1
-        return images
-
-
 def test_a_batch_has_its_own_value_and_is_taken_in_once() -> None:
     real, made = _rows(30, 200, 4), _rows(31, 100, 4, shift=0.3)
-    extractor = _Counted()
+    extractor = Counted()
     metric = KernelDistance(extractor=extractor, keep=("real",))
     metric.update(real, real=True)
     for batch in made.split(50):

@@ -10,7 +10,7 @@ from filter_images import FINDINGS, SIZE, Maker, honest, labels_at, make_dataset
 
 from metrics.report import _environment
 from metrics.report_filters import filter_view
-from metrics.report_sets import shown_dataset
+from metrics.report_sets import ShownSet
 from sample.filters.account import account
 from sample.filters.base import Mark
 from sample.filters.judge import Judge
@@ -297,7 +297,7 @@ def test_the_report_shows_rates_and_rejected_images(config_of, planted, family, 
     seeds = {attempt_seed(row.seed, number): honest(4321 + number, wrong) for number in (1, 2)}
     monkeypatch.setattr(Maker, "planted", {**Maker.planted, **seeds})
     made = open_dataset(generate_dataset(config_of(), family=family).out)
-    view = filter_view(shown_dataset(made))
+    view = filter_view(ShownSet(made))
     assert view.summary.startswith("21 of 22 images pass every filter, after 28 attempts")
     assert view.rejected_by[0][0] == "label consistency"
     assert {"memorization", "near-duplicate", "plain quality"} <= {n for n, _ in view.rejected_by}
@@ -313,7 +313,7 @@ def test_the_report_shows_rates_and_rejected_images(config_of, planted, family, 
     assert page.count("<img") == 7
     assert "not seen (" in page or "seen unasked (" in page
     plain = open_dataset(generate_dataset(config_of("plain", filters={}), family=family).out)
-    assert filter_view(shown_dataset(plain)).summary == ""
+    assert filter_view(ShownSet(plain)).summary == ""
 
 
 class Even:
